@@ -1,0 +1,51 @@
+# Every target sets up what it needs: a machine with Python 3.11+, make and pip is enough.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= demo-study
+
+.PHONY: night test test-long check fix bench lock clean
+
+# --- what people run -------------------------------------------------------------------------
+
+night: .venv/.ready  ## one night on the example study; prints where marts and reports are
+	@test -e $(STUDY)/study.yaml || $(BIN)/dyadlog init $(STUDY) --example quickstart
+	@$(BIN)/dyadlog night -s $(STUDY)
+
+test: .venv/.ready check  ## lint, types, then all quick tests
+	$(BIN)/pytest -q -n 2
+
+test-long: .venv/.ready  ## the slow sweeps too
+	$(BIN)/pytest -q -n 2 -m "long or not long" --hypothesis-profile long
+
+check: .venv/.ready build/types/dyadlog  ## changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p dyadlog.schemas -p dyadlog.assets -p dyadlog.orchestration
+
+fix: .venv/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready
+	$(BIN)/python benchmarks/run.py
+
+lock: .venv/.ready  ## new versions within the bounds of pyproject.toml
+	$(PYTHON) -m pip install -q --target build/uv uv
+	build/uv/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --all-extras --upgrade pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv build $(STUDY)
+
+# --- set-up ----------------------------------------------------------------------------------
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# mypy does not follow import hooks, so the package `dyadlog` is shown to it as a folder of links.
+build/types/dyadlog:
+	@mkdir -p $@
+	@ln -sfn ../../../schemas ../../../assets ../../../orchestration $@/

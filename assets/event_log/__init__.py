@@ -1,0 +1,1 @@
+"""Append-only log of commits and content-addressed Parquet segments."""

@@ -1,0 +1,56 @@
+"""Sealed place for lines that were held back: readable by the steward only, never by a report."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+
+from dyadlog.assets.event_log.records import sha256
+from dyadlog.assets.event_log.storage import Storage
+
+_KEY = "line-hash.key"
+
+
+class Quarantine:
+    """Keeps the text of held-back lines and hashes them with a key of the study.
+
+    Args:
+        storage: a private storage.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._key: bytes | None = None
+
+    def line_hash(self, text: str) -> bytes:
+        """Keyed hash (HMAC-SHA-256): the same text can be recognised, but not guessed without the key."""
+        if self._key is None:
+            if not self._storage.exists(_KEY):
+                self._storage.put(_KEY, secrets.token_bytes(32))
+            self._key = self._storage.read(_KEY)
+        return hmac.digest(self._key, text.encode(), "sha256")
+
+    def keep(self, site_id: str, held: list[tuple[int, int, list[str], str]]) -> str:
+        """Store held-back facts durably.
+
+        Args:
+            site_id: the site.
+            held: line number, fact number, codes, text.
+
+        Returns:
+            SHA-256 of the stored bytes, which is also the file's name.
+        """
+        data = "".join(
+            json.dumps({"line_number": line, "fact": fact, "codes": codes, "text": text}, ensure_ascii=False)
+            + "\n"
+            for line, fact, codes, text in held
+        ).encode()
+        return self.keep_bytes(site_id, data, "ndjson")
+
+    def keep_bytes(self, site_id: str, data: bytes, ending: str) -> str:
+        """Store bytes durably under their hash."""
+        name = hashlib.sha256(data).hexdigest()
+        self._storage.put(f"{site_id}/{name}.{ending}", data)
+        return sha256(data)

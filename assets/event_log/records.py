@@ -1,0 +1,132 @@
+"""What a commit says: one delivery, its receipt and its segments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+GENESIS = "0" * 64
+
+Kind = Literal["delivery", "duplicate_delivery", "rejected_file"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Account of one delivered file.
+
+    `lines = accepted + duplicate + held_back` holds for every file that could be read; a rejected file
+    counts no lines. A line is held back if any of its facts is, and a duplicate if all of them are.
+
+    Args:
+        site_id: the landing folder's site.
+        file_name: name in the landing folder.
+        file_bytes: size as delivered.
+        file_sha256: SHA-256 of the bytes as delivered.
+        lines: data lines (neither header nor blank lines).
+        facts: facts in these lines.
+        accepted: lines with at least one new fact and none refused.
+        duplicate: lines that say only what is known already.
+        held_back: lines with at least one refused fact.
+        codes: reason code -> number of lines (or 1 for the file).
+        fields: `code@field` -> number of lines.
+    """
+
+    site_id: str
+    file_name: str
+    file_bytes: int
+    file_sha256: str
+    lines: int = 0
+    facts: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    held_back: int = 0
+    codes: dict[str, int] = field(default_factory=dict)
+    fields: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def delivery_id(self) -> str:
+        """Short name of the delivery: site and bytes decide."""
+        return hashlib.sha256(f"{self.site_id}\n{self.file_sha256}".encode()).hexdigest()[:16]
+
+    @property
+    def balances(self) -> bool:
+        """Whether every line is accounted for."""
+        return self.lines == self.accepted + self.duplicate + self.held_back
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A content-addressed Parquet file: its bytes' SHA-256 is its name."""
+
+    sha256: str
+    bytes: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """Name in the storage."""
+        return f"segments/{self.sha256}.parquet"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One entry of the chain.
+
+    Args:
+        seq: number from 1.
+        prev: SHA-256 of the commit before, `GENESIS` for the first.
+        kind: what happened.
+        received_at: when, in UTC, ISO 8601; never earlier than the commit before.
+        receipt: account of the file.
+        segments: rows of the file, in order.
+        quarantine_sha256: SHA-256 of the sealed held-back lines, if any.
+        rules_digest: rules in force (study.yaml and what it names).
+        code_version: version of Dyadlog.
+    """
+
+    seq: int
+    prev: str
+    kind: Kind
+    received_at: str
+    receipt: Receipt
+    segments: tuple[Segment, ...]
+    quarantine_sha256: str | None
+    rules_digest: str
+    code_version: str
+
+    @property
+    def name(self) -> str:
+        """Name in the storage."""
+        return commit_name(self.seq)
+
+    def encode(self) -> bytes:
+        """The bytes that are stored and hashed."""
+        return (json.dumps(asdict(self), sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def commit_name(seq: int) -> str:
+    """Name of a commit in the storage."""
+    return f"commits/{seq:012d}.json"
+
+
+def decode(data: bytes) -> Commit:
+    """Read a commit back. Raises ValueError, KeyError or TypeError if it is not one."""
+    raw: dict[str, Any] = json.loads(data)
+    return Commit(
+        seq=raw["seq"],
+        prev=raw["prev"],
+        kind=raw["kind"],
+        received_at=raw["received_at"],
+        receipt=Receipt(**raw["receipt"]),
+        segments=tuple(Segment(**segment) for segment in raw["segments"]),
+        quarantine_sha256=raw["quarantine_sha256"],
+        rules_digest=raw["rules_digest"],
+        code_version=raw["code_version"],
+    )
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 as hexadecimal text."""
+    return hashlib.sha256(data).hexdigest()

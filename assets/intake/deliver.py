@@ -1,0 +1,398 @@
+"""One file becomes one commit: read, check, find duplicates, seal what is held back, append."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.log import EventLog, RacedError
+from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.records import Commit, Receipt
+from dyadlog.assets.intake.facts import FactReader, Facts, Problem
+from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
+from dyadlog.assets.intake.lines import cut
+from dyadlog.assets.intake.tables import TableReader
+from dyadlog.schemas.codes import codes
+from dyadlog.schemas.mapping import Mapping
+from dyadlog.schemas.study import Study
+
+Progress = Callable[[int], None]
+Held = tuple[int, int, list[str], str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A file that was read and checked, before anything is known about other files.
+
+    Args:
+        receipt: account of the file, duplicates not yet told apart.
+        refused: whether the file as a whole was refused.
+        facts: all facts in the columns of the log (`status` accepted or held_back).
+        held: facts that were held back, with their text.
+    """
+
+    receipt: Receipt
+    refused: bool
+    facts: pl.DataFrame
+    held: list[Held]
+
+
+def read_file(study: Study, landed: Landed, *, progress: Progress | None = None) -> Reading:
+    """Read and check one file. What is wrong with it becomes codes in the receipt, never an exception.
+
+    Args:
+        study: the protocol.
+        landed: the file.
+        progress: called with the number of bytes read so far.
+    """
+    reader = Reader(landed.path, study.protocol.limits)
+    parts: list[pl.DataFrame] = []
+    held: list[Held] = []
+    tally = _Tally()
+    try:
+        for facts in _facts(study, landed, reader, tally.file_codes):
+            _take(facts, landed.site_id, parts, held, tally)
+            if progress:
+                progress(reader.size)
+    except FileRefusedError as refusal:
+        if not reader.size:
+            _measure(reader)
+        receipt = Receipt(
+            landed.site_id, landed.name, reader.size or landed.size, reader.sha256, codes={refusal.code: 1}
+        )
+        return Reading(receipt, refused=True, facts=_none(), held=[])
+    receipt = tally.receipt(landed, reader)
+    return Reading(receipt, refused=False, facts=pl.concat(parts) if parts else _none(), held=held)
+
+
+def _measure(reader: Reader) -> None:
+    """Size and hash of a file whose content is not looked at."""
+    try:
+        reader.drain()
+    except FileRefusedError:
+        return
+
+
+def _none() -> pl.DataFrame:
+    return pl.DataFrame(schema=segment.SCHEMA)
+
+
+def _facts(study: Study, landed: Landed, reader: Reader, file_codes: list[str]) -> Iterator[Facts]:
+    kind = kind_of(landed.name)
+    mapping = None if kind == "events" else _mapping(study, landed)
+    checker = FactReader(study, landed.site_id)
+    try:
+        if mapping is None:
+            for lines in cut(reader.blocks()):
+                yield checker.read(lines.table, lines.odd)
+            return
+        table = TableReader(mapping)
+        for made in table.read(reader.blocks()):
+            facts = checker.read(made.table())
+            broken = {row for row, code, _ in made.problems if code.startswith("LINE_")}
+            facts.problems = [p for p in facts.problems if p[0] not in broken] + made.problems
+            yield facts
+        file_codes += table.remarks
+    finally:
+        checker.close()
+
+
+def _mapping(study: Study, landed: Landed) -> Mapping:
+    for mapping in study.site_mappings(landed.site_id):
+        if mapping.fits(landed.name):
+            return mapping
+    raise FileRefusedError("FILE_NO_MAPPING")
+
+
+class _Tally:
+    """Counts lines and codes of a file."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.facts = 0
+        self.held_lines = 0
+        self.codes: Counter[str] = Counter()
+        self.fields: Counter[str] = Counter()
+        self.file_codes: list[str] = []
+
+    def receipt(self, landed: Landed, reader: Reader) -> Receipt:
+        if not self.lines:
+            self.file_codes.append("FILE_EMPTY")
+        return Receipt(
+            landed.site_id,
+            landed.name,
+            reader.size,
+            reader.sha256,
+            self.lines,
+            self.facts,
+            accepted=self.lines - self.held_lines,
+            held_back=self.held_lines,
+            codes=dict(self.codes + Counter(self.file_codes)),
+            fields=dict(self.fields),
+        )
+
+
+def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held], tally: _Tally) -> None:
+    """Add a checked block: mark what is held back, empty its content, count."""
+    frame = facts.frame.with_columns(
+        pl.col("revision").fill_null(1),
+        pl.col("op").fill_null("assert"),
+        pl.col("schema_version").fill_null(1),
+        pl.lit(site_id).alias("site_id"),
+        pl.lit("accepted").alias("status"),
+        pl.lit(None, pl.List(pl.String)).alias("codes"),
+        pl.lit(None, pl.Binary).alias("line_hash"),
+    )
+    numbers = frame["line_number"].to_numpy()
+    tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
+    tally.facts += len(frame)
+    if facts.problems:
+        frame = _mark(frame, facts, numbers, held, tally)
+    parts.append(frame.select(list(segment.SCHEMA)))
+
+
+def _mark(
+    frame: pl.DataFrame, facts: Facts, numbers: np.ndarray[Any, Any], held: list[Held], tally: _Tally
+) -> pl.DataFrame:
+    registry = codes()
+    by_row: dict[int, list[Problem]] = {}
+    for problem in facts.problems:
+        by_row.setdefault(problem[0], []).append(problem)
+    refused_lines = {
+        int(numbers[row])
+        for row, problems in by_row.items()
+        if any(registry[code].severity == "error" for _, code, _ in problems)
+    }
+    tally.held_lines += len(refused_lines)
+    tally.codes.update(code for _, code in {(int(numbers[row]), code) for row, code, _ in facts.problems})
+    tally.fields.update(
+        f"{code}@{where}"
+        for _, code, where in {(int(numbers[row]), code, where) for row, code, where in facts.problems}
+    )
+    noted = {
+        row: sorted({f"{code}@{where}" for _, code, where in problems}) for row, problems in by_row.items()
+    }
+    held_rows = np.flatnonzero(np.isin(numbers, list(refused_lines))).tolist()
+    facts_of_line = frame["fact_number"]
+    for row in held_rows:
+        held.append(
+            (int(numbers[row]), int(facts_of_line[row]), noted.get(row, []), facts.text[row].rstrip("\r\n"))
+        )
+    marks = pl.DataFrame(
+        {"row": list(noted), "noted": list(noted.values())},
+        schema={"row": pl.Int64, "noted": pl.List(pl.String)},
+    )
+    is_held = pl.col("row").is_in(held_rows)
+    kept = {"line_number", "fact_number", "site_id"}
+    return (
+        frame.with_row_index("row")
+        .with_columns(pl.col("row").cast(pl.Int64))
+        .join(marks, on="row", how="left", maintain_order="left")
+        .with_columns(
+            [pl.col("noted").alias("codes")]
+            + [pl.when(is_held).then(pl.lit("held_back")).otherwise("status").alias("status")]
+            + [
+                pl.when(~is_held).then(pl.col(name)).alias(name)
+                for name in (*segment.ENVELOPE, "payload")
+                if name not in kept
+            ]
+        )
+        .drop("row", "noted")
+    )
+
+
+def deliver(
+    study: Study,
+    log: EventLog,
+    quarantine: Quarantine,
+    landed: Landed,
+    *,
+    clock: Callable[[], datetime],
+    code_version: str,
+    progress: Progress | None = None,
+) -> Commit | None:
+    """Bring one file into the log.
+
+    Args:
+        study: the protocol.
+        log: the event log.
+        quarantine: the sealed place for held-back lines.
+        landed: the file.
+        clock: current time, for `received_at` only.
+        code_version: version of Dyadlog.
+        progress: called with the number of bytes read so far.
+
+    Returns:
+        the commit, or None if the log holds this very file (site, name and bytes) already.
+    """
+    reading: Reading | None = None
+    sealed: str | None = None
+    while True:
+        after = log.head()
+        earlier = [c for c in log.commits() if c.receipt.site_id == landed.site_id]
+        if reading is None and any(c.receipt.file_bytes == landed.size for c in earlier):
+            # Perhaps known bytes: hashing is cheaper than reading.
+            probe = Reader(landed.path, study.protocol.limits)
+            _measure(probe)
+            known = _known(earlier, landed.name, probe.sha256, study.rules_digest)
+            if known == "same":
+                return None
+            if isinstance(known, Commit):
+                reading = Reading(_again(known, landed), refused=False, facts=_none(), held=[])
+        if reading is None:
+            reading = read_file(study, landed, progress=progress)
+        receipt = reading.receipt
+        known = _known(earlier, landed.name, receipt.file_sha256, study.rules_digest)
+        if known == "same":
+            return None
+        common: dict[str, Any] = {
+            "received_at": clock(),
+            "rules_digest": study.rules_digest,
+            "code_version": code_version,
+        }
+        try:
+            if isinstance(known, Commit):
+                return log.append(after, "duplicate_delivery", _again(known, landed), **common)
+            if reading.refused:
+                return log.append(after, "rejected_file", receipt, **common)
+            if reading.held and sealed is None:
+                sealed = quarantine.keep(landed.site_id, reading.held)
+            facts, receipt = _settle(log, earlier, reading, quarantine)
+            stored = (log.put_segment(segment.encode(facts), len(facts)),) if len(facts) else ()
+            return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
+        except RacedError:
+            continue
+
+
+def _known(earlier: list[Commit], name: str, digest: str, rules: str) -> Commit | str | None:
+    """What the log knows of these bytes from this site.
+
+    Returns:
+        "same" if this very file was dealt with, the delivery if its bytes came under another name, else None.
+        A file that was refused is looked at again when the rules have changed.
+    """
+    first: Commit | None = None
+    for commit in earlier:
+        if commit.receipt.file_sha256 != digest:
+            continue
+        if commit.kind == "rejected_file":
+            if commit.rules_digest == rules and commit.receipt.file_name == name:
+                return "same"
+            continue
+        if commit.receipt.file_name == name:
+            return "same"
+        if commit.kind == "delivery":
+            first = first or commit
+    return first
+
+
+def _again(first: Commit, landed: Landed) -> Receipt:
+    """Receipt of a delivery whose bytes are known: what was accepted then is a duplicate now."""
+    told = first.receipt
+    return replace(
+        told,
+        file_name=landed.name,
+        accepted=0,
+        duplicate=told.accepted + told.duplicate,
+        held_back=told.held_back,
+    )
+
+
+def _settle(
+    log: EventLog, earlier: list[Commit], reading: Reading, quarantine: Quarantine
+) -> tuple[pl.DataFrame, Receipt]:
+    """Tell duplicates apart and hash what is held back.
+
+    A fact is a duplicate if the log, or an earlier line of the same file, says the same under the same event id
+    and revision. The same key with another content is accepted: the fold shows it as a conflict.
+    """
+    facts, receipt = reading.facts, reading.receipt
+    if reading.held:
+        hashes = pl.DataFrame(
+            {
+                "line_number": [line for line, _, _, _ in reading.held],
+                "fact_number": [fact for _, fact, _, _ in reading.held],
+                "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
+            },
+            schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
+        )
+        facts = (
+            facts.drop("line_hash")
+            .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
+            .select(list(segment.SCHEMA))
+        )
+    files = [log.storage.locate(s.name) for c in earlier for s in c.segments]
+    duplicates = _duplicates(facts, files)
+    if not duplicates:
+        return facts, receipt
+    is_duplicate = pl.col("row").is_in(duplicates)
+    keys = {"site_id", "event_id", "revision"}
+    facts = (
+        facts.with_row_index("row")
+        .with_columns(
+            pl.when(is_duplicate).then(pl.lit("duplicate")).otherwise("status").alias("status"),
+            *(
+                pl.when(~is_duplicate).then(pl.col(name)).alias(name)
+                for name in (*segment.ENVELOPE, "payload")
+                if name not in keys
+            ),
+        )
+        .drop("row")
+    )
+    by_line = facts.group_by("line_number").agg((pl.col("status") == "duplicate").all().alias("duplicate"))
+    known_lines = int(by_line["duplicate"].sum())
+    return facts, replace(receipt, accepted=receipt.accepted - known_lines, duplicate=known_lines)
+
+
+def _duplicates(facts: pl.DataFrame, files: list[str]) -> list[int]:
+    """Row numbers of accepted facts that say what is known already."""
+    content = [name for name in segment.ENVELOPE if name not in ("site_id", "event_id", "revision")]
+    with duckdb.connect() as duck:
+        new = facts.with_row_index("row").filter(pl.col("status") == "accepted")
+        twice = new.filter(pl.struct("event_id", "revision").is_duplicated())
+        duck.register("new", new.select("row", "event_id", "revision", *content, "payload").to_arrow())
+        duck.register("twice", twice.select("row", "event_id", "revision", *content, "payload").to_arrow())
+        same = " and ".join(f"n.{name} is not distinct from o.{name}" for name in content)
+        columns = ", ".join(("event_id", "revision", *content, "payload"))
+        source = (
+            f"select -1 as row, {columns} from read_parquet($files) where status = 'accepted'"
+            if files
+            else "select * from twice where false"
+        )
+        pairs = duck.execute(
+            f"""
+            select n.row, o.row, n.payload, o.payload
+            from new n join ({source}) o using (event_id, revision) where {same}
+            union all
+            select n.row, o.row, n.payload, o.payload
+            from twice n join twice o using (event_id, revision) where o.row < n.row and {same}
+            order by all
+            """,
+            {"files": files} if files else {},
+        ).fetchall()
+    found: set[int] = set()
+    for row, _, mine, other in pairs:
+        if row not in found and (mine == other or _content(mine) == _content(other)):
+            found.add(row)
+    return sorted(found)
+
+
+def _content(payload: str | None) -> Any:
+    """A payload as compared: the order of fields and fields that are null mean nothing."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            inner = {key: strip(part) for key, part in value.items()}
+            return {key: part for key, part in inner.items() if part is not None and part != {}}
+        return value
+
+    return strip(json.loads(payload)) if payload else {}

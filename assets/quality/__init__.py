@@ -1,0 +1,1 @@
+"""Findings, expectations and the report each site gets."""

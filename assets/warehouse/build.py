@@ -1,0 +1,335 @@
+"""From the log to one published DuckDB file.
+
+The marts are a pure function of (commits up to a head, code, study.yaml). They are built in a working file,
+checked, copied in a fixed order into a fresh file with a pinned storage version, fsynced, and only then shown
+by switching `marts/current.duckdb`. A reader that holds yesterday's file keeps it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import duckdb
+
+from dyadlog.assets.event_log.log import EventLog, Head
+from dyadlog.assets.warehouse import inputs
+from dyadlog.assets.warehouse.models import Model, models
+from dyadlog.schemas.frames import failures
+from dyadlog.schemas.marts import contracts
+from dyadlog.schemas.study import Study
+
+# Clients of DuckDB 1.2 must be able to open what analysts get.
+STORAGE_VERSION = "v1.2.0"
+PUBLISHED = ("marts", "quality")
+KEEP = 5
+
+Expectations = Callable[[duckdb.DuckDBPyConnection, Study], None]
+
+
+class BuildError(Exception):
+    """The marts failed a check before publication; yesterday's stay in place."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What building one model took: rows, seconds, and the process' peak memory so far (MB)."""
+
+    model: str
+    rows: int
+    seconds: float
+    peak_megabytes: float
+
+
+@dataclass
+class Build:
+    """One build of the marts.
+
+    Args:
+        head: the newest commit that went in.
+        key: identifies head, code and study; the same key gives the same marts.
+        path: the file.
+        digest: digest of the sorted content of all marts.
+        reused: whether a published file with this key was there already.
+        steps: what each model took.
+    """
+
+    head: Head
+    key: str
+    path: Path
+    digest: str
+    reused: bool
+    steps: list[Step] = field(default_factory=list)
+
+
+@cache
+def code_version() -> str:
+    """Version of Dyadlog with a digest of everything that decides what the marts hold: code, models, contracts."""
+    import dyadlog.assets
+    import dyadlog.dbt_like_sql
+    import dyadlog.schemas
+
+    digest = hashlib.sha256()
+    for package in (dyadlog.schemas, dyadlog.assets, dyadlog.dbt_like_sql):
+        root = Path(next(iter(package.__path__)))
+        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".sql", ".yaml", ".j2", ".css")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{metadata.version('dyadlog')}+{digest.hexdigest()[:12]}"
+
+
+def build_key(study: Study, head: Head) -> str:
+    """Name of the build of a head: commit number and a digest over head, code and study."""
+    digest = hashlib.sha256(f"{head.sha256}\n{code_version()}\n{study.rules_digest}".encode()).hexdigest()
+    return f"{head.seq:012d}-{digest[:12]}"
+
+
+def published(study: Study, head: Head) -> Path | None:
+    """The published file of this head, code and study, if `current` shows it."""
+    current = study.folder / "marts" / "current.duckdb"
+    expected = study.folder / "marts" / f"{build_key(study, head)}.duckdb"
+    if current.is_symlink() and current.resolve() == expected.resolve() and expected.exists():
+        return expected
+    return None
+
+
+@contextlib.contextmanager
+def working_database(study: Study, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A fresh working database beside the marts; gone afterwards, whatever happens."""
+    marts = study.folder / "marts"
+    marts.mkdir(parents=True, exist_ok=True)
+    for left in marts.glob("work-*"):
+        if not _is_alive(int(left.name.split("-")[1])):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"work-{os.getpid()}-", dir=marts))
+    try:
+        with duckdb.connect(str(folder / "work.duckdb")) as duck:
+            duck.execute(f"set temp_directory='{folder / 'spill'}'")
+            duck.execute("set preserve_insertion_order=false")
+            if threads:
+                duck.execute(f"set threads={threads}")
+            yield duck
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def load(duck: duckdb.DuckDBPyConnection, study: Study, log: EventLog, upto: int) -> None:
+    """Put the inputs of the models in place: the log up to a commit and the study's constants."""
+    inputs.load_log(duck, log.storage, log.commits()[:upto])
+    inputs.load_study(duck, study)
+    duck.execute("create schema checks")
+    duck.execute(
+        "create table checks.expectation (site_id varchar, code varchar, subject varchar, "
+        "n_violated bigint, n_denominator bigint, verdict varchar)"
+    )
+    for layer in ("staging", "intermediate", "marts", "quality"):
+        duck.execute(f"create schema {layer}")
+
+
+def run_model(duck: duckdb.DuckDBPyConnection, model: Model) -> Step:
+    """Build one model's table."""
+    start = time.perf_counter()
+    duck.execute(f"create table {model.name} as {model.sql}")
+    seconds = time.perf_counter() - start
+    ((rows,),) = duck.execute(f"select count(*) from {model.name}").fetchall()
+    return Step(model.name, rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def before_expectations(model: Model) -> bool:
+    """Whether a model can be built before the expectations have run."""
+    return "checks.expectation" not in model.reads
+
+
+def check_invariants(duck: duckdb.DuckDBPyConnection) -> list[str]:
+    """The laws that block publication. Returns sentences; none if all hold.
+
+    Conservation is recomputed from the log's rows, not from the receipts' own sums.
+    """
+    broken = []
+    ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
+    if unbalanced:
+        broken.append(f"conservation: {unbalanced} deliveries do not balance against the log")
+    for name, table in contracts().items():
+        key = ", ".join(table.grain)
+        ((double,),) = duck.execute(
+            f"select count(*) from (select 1 from {name} group by {key} having count(*) > 1)"
+        ).fetchall()
+        if double:
+            broken.append(f"{name}: {double} keys ({key}) are not unique")
+        broken += _contract(duck, name)
+    return broken
+
+
+_CONSERVATION = """
+with line as (
+  select commit_seq, line_number,
+         bool_or(status = 'held_back') as held_back, bool_and(status = 'duplicate') as duplicate, count(*) as facts
+  from log.fact group by commit_seq, line_number
+),
+counted as (
+  select commit_seq, count(*) as lines, sum(facts) as facts,
+         count(*) filter (where held_back) as held_back,
+         count(*) filter (where duplicate and not held_back) as duplicate,
+         count(*) filter (where not held_back and not duplicate) as accepted
+  from line group by commit_seq
+)
+select count(*)
+from log.commit as told left join counted using (commit_seq)
+where told.lines <> told.accepted + told.duplicate + told.held_back
+   or (told.kind = 'delivery' and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
+       coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))
+       <> (told.lines, told.facts, told.accepted, told.duplicate, told.held_back))
+   or (told.kind <> 'delivery' and counted.lines is not null)
+   or (told.kind = 'rejected_file' and told.lines <> 0)
+"""
+
+
+def _contract(duck: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    table = contracts()[name]
+    found = duck.execute(f"select column_name, column_type from (describe {name})").fetchall()
+    stated = [(column, spec.type) for column, spec in table.columns.items()]
+    if found != stated:
+        off = [f"{a} {b}" for a, b in found if (a, b) not in stated] or ["order of columns"]
+        return [f"{name}: not as its contract says: {', '.join(off)}"]
+    frame = duck.sql(f"select * from {name}").pl()
+    wrong = {(code, column) for _, code, column in failures(table.schema(), frame)}
+    return [f"{name}.{column}: {code}" for code, column in sorted(wrong)]
+
+
+def digest_tables(duck: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = ("marts",)) -> str:
+    """Digest of the content of all tables of some schemas, whatever the order of rows."""
+    whole = hashlib.sha256()
+    for name in sorted(contracts()):
+        if name.split(".")[0] not in schemas:
+            continue
+        ((content,),) = duck.execute(
+            f"select coalesce(sha256(string_agg(line, '' order by line)), '') from (select md5(t::varchar) as line from {name} as t)"
+        ).fetchall()
+        whole.update(f"{name}\n{content}\n".encode())
+    return whole.hexdigest()
+
+
+def publish(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
+    """Copy the checked tables into a fresh file and make it the current one."""
+    key = build_key(study, head)
+    marts = study.folder / "marts"
+    target = marts / f"{key}.duckdb"
+    digest = digest_tables(duck)
+    ((work,),) = duck.execute(
+        "select path from duckdb_databases() where database_name = current_database()"
+    ).fetchall()
+    fresh = Path(work).parent / "fresh.duckdb"
+    duck.execute(f"attach '{fresh}' as fresh (storage_version '{STORAGE_VERSION}')")
+    for schema in (*PUBLISHED, "meta"):
+        duck.execute(f"create schema fresh.{schema}")
+    for name, table in contracts().items():
+        duck.execute(f"create table fresh.{name} as select * from {name} order by {', '.join(table.grain)}")
+        notes = models()[name].notes.replace("'", "''")
+        duck.execute(f"comment on table fresh.{name} is '{notes}'")
+        for column, spec in table.columns.items():
+            duck.execute(
+                f"comment on column fresh.{name}.\"{column}\" is '{spec.comment.replace(chr(39), chr(39) * 2)}'"
+            )
+    duck.execute(
+        "create table fresh.meta.build as select $study as study, $seq::bigint as commit_seq, $head as commit_sha256, "
+        "$code as code_version, $rules as rules_digest, $digest as marts_digest, $simulated::boolean as is_simulated",
+        {
+            "study": study.protocol.study,
+            "seq": head.seq,
+            "head": head.sha256,
+            "code": code_version(),
+            "rules": study.rules_digest,
+            "digest": digest,
+            "simulated": study.protocol.simulated,
+        },
+    )
+    duck.execute("detach fresh")
+    _fsync(fresh)
+    fresh.replace(target)
+    _switch(marts, target)
+    _tidy(marts, target)
+    return Build(head, key, target, digest, reused=False)
+
+
+def _switch(marts: Path, target: Path) -> None:
+    """Let `current.duckdb` show the new file, in one step."""
+    waiting = marts / f"current-{os.getpid()}.new"
+    waiting.unlink(missing_ok=True)
+    waiting.symlink_to(target.name)
+    waiting.replace(marts / "current.duckdb")
+    _fsync(marts)
+
+
+def _tidy(marts: Path, current: Path) -> None:
+    """Keep the last few builds."""
+    builds = sorted(
+        (p for p in marts.glob("0*.duckdb") if p != current), key=lambda p: (p.stat().st_mtime_ns, p.name)
+    )
+    for old in builds[: -(KEEP - 1)]:
+        old.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def build_all(
+    study: Study,
+    log: EventLog,
+    *,
+    expectations: Expectations | None = None,
+    threads: int | None = None,
+    told: Callable[[Step], None] | None = None,
+) -> Build:
+    """Build, check and publish the marts of the log's head.
+
+    Args:
+        study: the protocol.
+        log: the event log.
+        expectations: fills `checks.expectation`; runs when all models it may look at are there.
+        threads: DuckDB threads.
+        told: called after each model.
+
+    Raises:
+        BuildError: an invariant does not hold; nothing was published.
+    """
+    head = log.head()
+    with working_database(study, threads=threads) as duck:
+        load(duck, study, log, head.seq)
+        steps = []
+        waiting = list(models().values())
+        for early in (True, False):
+            for model in [m for m in waiting if before_expectations(m) == early]:
+                steps.append(run_model(duck, model))
+                if told:
+                    told(steps[-1])
+            if early and expectations:
+                expectations(duck, study)
+        if broken := check_invariants(duck):
+            raise BuildError("; ".join(broken))
+        build = publish(duck, study, head)
+        build.steps = steps
+        return build

@@ -1,0 +1,174 @@
+-- quality.finding: what was found about each site, with honest denominators
+-- grain: site_id, code, subject
+-- scope: site
+-- outcome: `pass`, `warn` or `fail` where something was looked at; `not_applicable` where there was nothing to look at
+-- (never 0 % or 100 % of nothing); `crashed` where a check could not be run.
+-- `subject` says what a code is about: a field, a measure or an expectation.
+
+with code as (
+  select * from study.code
+),
+
+site as (
+  select site_id from study.site
+),
+
+told as (
+  select * from log.commit where kind = 'delivery'
+),
+
+delivered as (
+  select site_id, sum(lines)::bigint as lines, count(*)::bigint as files
+  from told
+  group by site_id
+),
+
+files as (
+  select site_id, count(*)::bigint as files
+  from log.commit
+  group by site_id
+),
+
+-- lines and files that were refused or remarked
+remarked as (
+  select
+    commit.site_id,
+    remark.code,
+    remark.field as subject,
+    sum(remark.n)::bigint as n_violated,
+    min(commit.received_at) as first_seen,
+    max(commit.received_at) as last_seen
+  from log.commit
+  inner join log.remark using (site_id, commit_seq)
+  where commit.kind <> 'duplicate_delivery'
+  group by commit.site_id, remark.code, remark.field
+),
+
+intake as (
+  select
+    remarked.*,
+    case when code.scope = 'file' then files.files else delivered.lines end as n_denominator
+  from remarked
+  inner join code using (code)
+  left join files using (site_id)
+  left join delivered using (site_id)
+),
+
+-- states of the fold
+state as (
+  select
+    site_id,
+    count(*)::bigint as n_denominator,
+    count(*) filter (where event.state = 'conflict')::bigint as conflict,
+    count(*) filter (where reference.waits_for = 'client')::bigint as waits_for_client,
+    count(*) filter (where reference.waits_for = 'session')::bigint as waits_for_session
+  from staging.event
+  left join intermediate.reference using (site_id, event_id)
+  group by site_id
+),
+
+fold as (
+  select site.site_id, 'FACT_CONFLICT' as code, coalesce(conflict, 0) as n_violated, coalesce(n_denominator, 0) as n_denominator
+  from site left join state using (site_id)
+  union all
+  select site.site_id, 'FACT_PENDING_CLIENT', coalesce(waits_for_client, 0), coalesce(n_denominator, 0)
+  from site left join state using (site_id)
+  union all
+  select site.site_id, 'FACT_PENDING_SESSION', coalesce(waits_for_session, 0), coalesce(n_denominator, 0)
+  from site left join state using (site_id)
+),
+
+session as (
+  select site_id, count(*)::bigint as n_denominator, count(*) filter (where is_contradictory)::bigint as n_violated
+  from marts.session
+  group by site_id
+),
+
+total as (
+  select
+    site_id,
+    count(claim_agrees)::bigint as n_denominator,
+    count(*) filter (where not claim_agrees)::bigint as n_violated
+  from marts.instrument_score
+  where scale = 'total'
+  group by site_id
+),
+
+plausible as (
+  select site.site_id, 'SESSION_CONTRADICTORY' as code, coalesce(n_violated, 0) as n_violated, coalesce(n_denominator, 0) as n_denominator
+  from site left join session using (site_id)
+  union all
+  select site.site_id, 'TOTAL_DISAGREES', coalesce(n_violated, 0), coalesce(n_denominator, 0)
+  from site left join total using (site_id)
+),
+
+complete as (
+  select
+    site.site_id,
+    measure.measure_id,
+    coalesce(sum(expected), 0)::bigint as expected,
+    coalesce(sum(received), 0)::bigint as received
+  from site
+  cross join study.measure
+  left join quality.completeness
+    on site.site_id = completeness.site_id and measure.measure_id = completeness.measure_id
+  where measure.occasion not in ('follow_up')
+  group by site.site_id, measure.measure_id
+),
+
+design as (
+  select
+    site_id,
+    'DESIGN_INCOMPLETE' as code,
+    measure_id as subject,
+    expected - received as n_violated,
+    case when expected >= threshold.completeness_min_expected then expected else 0 end as n_denominator,
+    received < expected * threshold.completeness_warn as is_low
+  from complete
+  cross join study.threshold
+),
+
+silent as (
+  select
+    site.site_id,
+    'SITE_SILENT' as code,
+    case when delivered.files is null then 1 else 0 end::bigint as n_violated,
+    1::bigint as n_denominator
+  from site left join delivered using (site_id)
+),
+
+found as (
+  select site_id, code, subject, n_violated, n_denominator, first_seen, last_seen, null::varchar as verdict from intake
+  union all
+  select site_id, code, '', n_violated, n_denominator, null, null, null from fold
+  union all
+  select site_id, code, '', n_violated, n_denominator, null, null, null from plausible
+  union all
+  select site_id, code, subject, n_violated, n_denominator, null, null, case when not is_low then 'pass' end from design
+  union all
+  select site_id, code, '', n_violated, n_denominator, null, null, null from silent
+  union all
+  select site_id, code, subject, n_violated, n_denominator, null, null, verdict from checks.expectation
+)
+
+select
+  found.site_id,
+  found.code,
+  coalesce(found.subject, '') as subject,
+  code.scope,
+  code.kahn,
+  code.severity,
+  case
+    when found.verdict = 'crashed' then 'crashed'
+    when found.n_denominator = 0 then 'not_applicable'
+    when found.verdict is not null then found.verdict
+    when found.n_violated = 0 then 'pass'
+    when code.severity = 'error' then 'fail'
+    else 'warn'
+  end as outcome,
+  found.n_violated,
+  found.n_denominator,
+  found.first_seen,
+  found.last_seen
+from found
+inner join code using (code)

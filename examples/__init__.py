@@ -1,0 +1,1 @@
+"""Example studies; `dyadlog init DIR --example NAME` copies one."""

@@ -1,0 +1,1 @@
+"""When and where things run: the night, Dagster definitions, schedules, the command line."""
