@@ -48,4 +48,4 @@ clean:
 # mypy does not follow import hooks, so the package `dyadlog` is shown to it as a folder of links.
 build/types/dyadlog:
 	@mkdir -p $@
-	@ln -sfn ../../../schemas ../../../assets ../../../orchestration $@/
+	@ln -sfn ../../../schemas ../../../assets ../../../orchestration ../../../examples ../../../dbt_like_sql $@/

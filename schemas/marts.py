@@ -49,7 +49,7 @@ class Table(Strict):
     grain: Listed[str]
     columns: dict[str, Column]
 
-    def schema(self) -> pa.DataFrameSchema:
+    def frame_schema(self) -> pa.DataFrameSchema:
         """The contract as a Pandera schema for polars frames."""
         return pa.DataFrameSchema(
             {

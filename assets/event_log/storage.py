@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
+
+
+ABANDONED_SECONDS = 24 * 3600.0
 
 
 class Storage(Protocol):
@@ -107,11 +111,12 @@ class LocalStorage:
             yield
 
     def sweep(self) -> None:
-        """Remove what a killed writer left half-written. Only while holding the lock."""
+        """Remove what writers that died left half-written, once it is surely abandoned."""
         folder = self.root / "tmp"
         if folder.is_dir():
             for entry in folder.iterdir():
-                entry.unlink(missing_ok=True)
+                if time.time() - entry.stat().st_mtime > ABANDONED_SECONDS:
+                    entry.unlink(missing_ok=True)
 
     def _make(self, folder: Path) -> Path:
         if not folder.is_dir():

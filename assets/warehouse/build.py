@@ -16,15 +16,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog, Head
+from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse import inputs
 from dyadlog.assets.warehouse.models import Model, models
+from dyadlog.assets.warehouse.published import build_key, fsync, marts_folder, show
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
@@ -32,7 +32,6 @@ from dyadlog.schemas.study import Study
 # Clients of DuckDB 1.2 must be able to open what analysts get.
 STORAGE_VERSION = "v1.2.0"
 PUBLISHED = ("marts", "quality")
-KEEP = 5
 
 Expectations = Callable[[duckdb.DuckDBPyConnection, Study], None]
 
@@ -57,55 +56,21 @@ class Build:
 
     Args:
         head: the newest commit that went in.
-        key: identifies head, code and study; the same key gives the same marts.
         path: the file.
         digest: digest of the sorted content of all marts.
-        reused: whether a published file with this key was there already.
         steps: what each model took.
     """
 
     head: Head
-    key: str
     path: Path
     digest: str
-    reused: bool
     steps: list[Step] = field(default_factory=list)
-
-
-@cache
-def code_version() -> str:
-    """Version of Dyadlog with a digest of everything that decides what the marts hold: code, models, contracts."""
-    import dyadlog.assets
-    import dyadlog.dbt_like_sql
-    import dyadlog.schemas
-
-    digest = hashlib.sha256()
-    for package in (dyadlog.schemas, dyadlog.assets, dyadlog.dbt_like_sql):
-        root = Path(next(iter(package.__path__)))
-        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".sql", ".yaml", ".j2", ".css")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return f"{metadata.version('dyadlog')}+{digest.hexdigest()[:12]}"
-
-
-def build_key(study: Study, head: Head) -> str:
-    """Name of the build of a head: commit number and a digest over head, code and study."""
-    digest = hashlib.sha256(f"{head.sha256}\n{code_version()}\n{study.rules_digest}".encode()).hexdigest()
-    return f"{head.seq:012d}-{digest[:12]}"
-
-
-def published(study: Study, head: Head) -> Path | None:
-    """The published file of this head, code and study, if `current` shows it."""
-    current = study.folder / "marts" / "current.duckdb"
-    expected = study.folder / "marts" / f"{build_key(study, head)}.duckdb"
-    if current.is_symlink() and current.resolve() == expected.resolve() and expected.exists():
-        return expected
-    return None
 
 
 @contextlib.contextmanager
 def working_database(study: Study, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A fresh working database beside the marts; gone afterwards, whatever happens."""
-    marts = study.folder / "marts"
+    marts = marts_folder(study)
     marts.mkdir(parents=True, exist_ok=True)
     for left in marts.glob("work-*"):
         if not _is_alive(int(left.name.split("-")[1])):
@@ -136,11 +101,7 @@ def load(duck: duckdb.DuckDBPyConnection, study: Study, log: EventLog, upto: int
     """Put the inputs of the models in place: the log up to a commit and the study's constants."""
     inputs.load_log(duck, log.storage, log.commits()[:upto])
     inputs.load_study(duck, study)
-    duck.execute("create schema checks")
-    duck.execute(
-        "create table checks.expectation (site_id varchar, code varchar, subject varchar, "
-        "n_violated bigint, n_denominator bigint, verdict varchar)"
-    )
+    inputs.load_checks(duck)
     for layer in ("staging", "intermediate", "marts", "quality"):
         duck.execute(f"create schema {layer}")
 
@@ -151,31 +112,35 @@ def run_model(duck: duckdb.DuckDBPyConnection, model: Model) -> Step:
     duck.execute(f"create table {model.name} as {model.sql}")
     seconds = time.perf_counter() - start
     ((rows,),) = duck.execute(f"select count(*) from {model.name}").fetchall()
-    return Step(model.name, rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Step(model.name, rows, seconds, _peak_megabytes())
 
 
-def before_expectations(model: Model) -> bool:
-    """Whether a model can be built before the expectations have run."""
-    return "checks.expectation" not in model.reads
+def _peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def check_invariants(duck: duckdb.DuckDBPyConnection) -> list[str]:
-    """The laws that block publication. Returns sentences; none if all hold.
+def check_invariants(duck: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """The laws that block publication.
 
     Conservation is recomputed from the log's rows, not from the receipts' own sums.
+
+    Returns:
+        for each law the sentences that say where it is broken.
     """
-    broken = []
     ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
-    if unbalanced:
-        broken.append(f"conservation: {unbalanced} deliveries do not balance against the log")
+    broken: dict[str, list[str]] = {
+        "conservation": [f"{unbalanced} deliveries do not balance against the log"] if unbalanced else [],
+        "unique_keys": [],
+        "contracts": [],
+    }
     for name, table in contracts().items():
         key = ", ".join(table.grain)
         ((double,),) = duck.execute(
             f"select count(*) from (select 1 from {name} group by {key} having count(*) > 1)"
         ).fetchall()
         if double:
-            broken.append(f"{name}: {double} keys ({key}) are not unique")
-        broken += _contract(duck, name)
+            broken["unique_keys"].append(f"{name}: {double} keys ({key}) are not unique")
+        broken["contracts"] += _contract(duck, name)
     return broken
 
 
@@ -211,7 +176,7 @@ def _contract(duck: duckdb.DuckDBPyConnection, name: str) -> list[str]:
         off = [f"{a} {b}" for a, b in found if (a, b) not in stated] or ["order of columns"]
         return [f"{name}: not as its contract says: {', '.join(off)}"]
     frame = duck.sql(f"select * from {name}").pl()
-    wrong = {(code, column) for _, code, column in failures(table.schema(), frame)}
+    wrong = {(code, column) for _, code, column in failures(table.frame_schema(), frame)}
     return [f"{name}.{column}: {code}" for code, column in sorted(wrong)]
 
 
@@ -228,11 +193,10 @@ def digest_tables(duck: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = ("
     return whole.hexdigest()
 
 
-def publish(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
-    """Copy the checked tables into a fresh file and make it the current one."""
+def write(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
+    """Copy the checked tables into a fresh file, in a fixed order; nobody sees it before it is shown."""
     key = build_key(study, head)
-    marts = study.folder / "marts"
-    target = marts / f"{key}.duckdb"
+    target = marts_folder(study) / f"{key}.duckdb"
     digest = digest_tables(duck)
     ((work,),) = duck.execute(
         "select path from duckdb_databases() where database_name = current_database()"
@@ -263,37 +227,10 @@ def publish(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
         },
     )
     duck.execute("detach fresh")
-    _fsync(fresh)
+    fsync(fresh)
     fresh.replace(target)
-    _switch(marts, target)
-    _tidy(marts, target)
-    return Build(head, key, target, digest, reused=False)
-
-
-def _switch(marts: Path, target: Path) -> None:
-    """Let `current.duckdb` show the new file, in one step."""
-    waiting = marts / f"current-{os.getpid()}.new"
-    waiting.unlink(missing_ok=True)
-    waiting.symlink_to(target.name)
-    waiting.replace(marts / "current.duckdb")
-    _fsync(marts)
-
-
-def _tidy(marts: Path, current: Path) -> None:
-    """Keep the last few builds."""
-    builds = sorted(
-        (p for p in marts.glob("0*.duckdb") if p != current), key=lambda p: (p.stat().st_mtime_ns, p.name)
-    )
-    for old in builds[: -(KEEP - 1)]:
-        old.unlink(missing_ok=True)
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync(target.parent)
+    return Build(head, target, digest)
 
 
 def build_all(
@@ -318,18 +255,37 @@ def build_all(
     """
     head = log.head()
     with working_database(study, threads=threads) as duck:
-        load(duck, study, log, head.seq)
         steps = []
-        waiting = list(models().values())
-        for early in (True, False):
-            for model in [m for m in waiting if before_expectations(m) == early]:
-                steps.append(run_model(duck, model))
-                if told:
-                    told(steps[-1])
-            if early and expectations:
-                expectations(duck, study)
-        if broken := check_invariants(duck):
+        for step in run_models(duck, study, log, head, expectations=expectations):
+            steps.append(step)
+            if told:
+                told(step)
+        if broken := [sentence for sentences in check_invariants(duck).values() for sentence in sentences]:
             raise BuildError("; ".join(broken))
-        build = publish(duck, study, head)
+        build = write(duck, study, head)
         build.steps = steps
-        return build
+    show(study, build.path)
+    return build
+
+
+def run_models(
+    duck: duckdb.DuckDBPyConnection,
+    study: Study,
+    log: EventLog,
+    head: Head,
+    *,
+    expectations: Expectations | None = None,
+) -> Iterator[Step]:
+    """Run all models in order; the expectations run when all they may look at is there."""
+    load(duck, study, log, head.seq)
+    early = [model for model in models().values() if "checks.expectation" not in model.reads]
+    late = [model for model in models().values() if model not in early]
+    for model in early:
+        yield run_model(duck, model)
+    if expectations:
+        start = time.perf_counter()
+        expectations(duck, study)
+        ((rows,),) = duck.execute("select count(*) from checks.expectation").fetchall()
+        yield Step("checks.expectation", rows, time.perf_counter() - start, _peak_megabytes())
+    for model in late:
+        yield run_model(duck, model)

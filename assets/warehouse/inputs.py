@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -16,57 +16,73 @@ from dyadlog.schemas.study import Every, Measure, Study
 
 TOTAL = "total"
 
+Columns = Mapping[str, Any]
+
+_FORM: Columns = {"instrument": pl.String, "version": pl.String}
+_ENDS: Columns = {"answer_min": pl.Decimal(12, 6), "answer_max": pl.Decimal(12, 6)}
+_RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
+_RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
+
+TABLES: dict[str, Columns] = {
+    "log.commit": {
+        "commit_seq": pl.Int64,
+        "kind": pl.String,
+        "received_at": pl.String,
+        "delivery_id": pl.String,
+    }
+    | dict.fromkeys(_RECEIPT_TEXTS, pl.String)
+    | dict.fromkeys(_RECEIPT_NUMBERS, pl.Int64),
+    "log.remark": {
+        "site_id": pl.String,
+        "commit_seq": pl.Int64,
+        "code": pl.String,
+        "field": pl.String,
+        "n": pl.Int64,
+    },
+    "log.segment": {"file": pl.String, "commit_seq": pl.Int64},
+    "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
+    "study.site": {"site_id": pl.String},
+    "study.measure": dict.fromkeys(
+        ("measure_id", "instrument", "version", "rater", "occasion", "role"), pl.String
+    )
+    | {
+        "due_all": pl.Boolean,
+        "due_every": pl.Int32,
+        "due_start": pl.Int32,
+        "due_sessions": pl.List(pl.Int64),
+    },
+    "study.form": {**_FORM, "domain": pl.String, "improvement_sign": pl.Int32, **_ENDS},
+    "study.form_item": {**_FORM, "item": pl.String, "is_reversed": pl.Boolean, **_ENDS},
+    "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
+    | {"missing_rule": pl.String, "aggregate": pl.String},
+    "study.form_scale_item": {**_FORM, "scale": pl.String, "item": pl.String},
+    "study.threshold": {"rupture_drop_k": pl.String, "rupture_min_ratings": pl.Int32}
+    | {"completeness_warn": pl.Float64, "completeness_min_expected": pl.Int32},
+    "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
+    "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
+    | {"n_violated": pl.Int64, "n_denominator": pl.Int64, "verdict": pl.String},
+}
+
 
 def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
     """Make `log.commit`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`."""
     duck.execute("create schema log")
-    rows = [
+    receipts = [
         {
             "commit_seq": c.seq,
             "kind": c.kind,
             "received_at": c.received_at,
             "delivery_id": c.receipt.delivery_id,
-            **{
-                name: getattr(c.receipt, name)
-                for name in ("site_id", "file_name", "file_bytes", "file_sha256")
-                + ("lines", "facts", "accepted", "duplicate", "held_back")
-            },
+            **{name: getattr(c.receipt, name) for name in (*_RECEIPT_TEXTS, *_RECEIPT_NUMBERS)},
         }
         for c in commits
     ]
-    text, number = pl.String, pl.Int64
-    _table(
-        duck,
-        "log.commit",
-        rows,
-        {"commit_seq": number, "kind": text, "received_at": text, "delivery_id": text}
-        | {"site_id": text, "file_name": text, "file_bytes": number, "file_sha256": text}
-        | dict.fromkeys(("lines", "facts", "accepted", "duplicate", "held_back"), number),
-    )
-    remarks = []
-    for c in commits:
-        named = {name.split("@")[0] for name in c.receipt.fields}
-        told = [(*name.split("@"), n) for name, n in c.receipt.fields.items()]
-        told += [(code, "", n) for code, n in c.receipt.codes.items() if code not in named]
-        remarks += [
-            {"site_id": c.receipt.site_id, "commit_seq": c.seq, "code": code, "field": where, "n": n}
-            for code, where, n in told
-        ]
-    _table(
-        duck,
-        "log.remark",
-        remarks,
-        {"site_id": text, "commit_seq": number, "code": text, "field": text, "n": number},
-    )
+    _load(duck, "log.commit", receipts)
+    _load(duck, "log.remark", [remark for c in commits for remark in _remarks(c)])
     files = [(storage.locate(s.name), c.seq) for c in commits for s in c.segments]
-    _table(
-        duck,
-        "log.segment",
-        [{"file": file, "commit_seq": seq} for file, seq in files],
-        {"file": text, "commit_seq": number},
-    )
+    _load(duck, "log.segment", [{"file": file, "commit_seq": seq} for file, seq in files])
     if not files:
-        _table(duck, "log.fact", [], {**segment.SCHEMA, "commit_seq": number})
+        _load(duck, "log.fact", [])
         return
     duck.execute(
         "create view log.fact as select fact.* exclude (filename), segment.commit_seq "
@@ -75,82 +91,65 @@ def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequenc
     )
 
 
+def _remarks(commit: Commit) -> list[dict[str, Any]]:
+    receipt = commit.receipt
+    with_field = {name.split("@")[0] for name in receipt.fields}
+    told = [(*name.split("@"), n) for name, n in receipt.fields.items()]
+    told += [(code, "", n) for code, n in receipt.codes.items() if code not in with_field]
+    return [
+        {"site_id": receipt.site_id, "commit_seq": commit.seq, "code": code, "field": where, "n": n}
+        for code, where, n in told
+    ]
+
+
 def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
-    """Make the constants: `study.site`, `measure`, `form`, `form_item`, `form_scale`, `form_scale_item`,
-    `threshold` and `code`.
-    """
+    """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes."""
     duck.execute("create schema study")
-    text, number, flag = pl.String, pl.Int32, pl.Boolean
-    _table(duck, "study.site", [{"site_id": name} for name in study.site_ids], {"site_id": text})
-    _table(
-        duck,
-        "study.measure",
-        [_measure(measure) for measure in study.protocol.measures],
-        dict.fromkeys(("measure_id", "instrument", "version", "rater", "occasion", "role"), text)
-        | {"due_all": flag, "due_every": number, "due_start": number, "due_sessions": pl.List(pl.Int64)},
-    )
+    _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
+    _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     forms, items, scales, scale_items = [], [], [], []
     for name, instrument in sorted(study.instruments.items()):
         for version, form in instrument.versions.items():
             key = {"instrument": name, "version": version}
+            ends = {"answer_min": form.min, "answer_max": form.max}
             sign = 1 if instrument.direction == "higher_is_better" else -1
-            forms.append(
-                {**key, "domain": instrument.domain, "improvement_sign": sign}
-                | {"answer_min": form.min, "answer_max": form.max}
-            )
+            forms.append({**key, "domain": instrument.domain, "improvement_sign": sign, **ends})
             items += [
-                {**key, "item": item, "is_reversed": item in form.reversed}
-                | {"answer_min": form.min, "answer_max": form.max}
-                for item in form.items
+                {**key, "item": item, "is_reversed": item in form.reversed, **ends} for item in form.items
             ]
             for scale, members in {TOTAL: form.items, **form.subscales}.items():
                 limit = form.max_missing.total if scale == TOTAL else form.max_missing.subscale
-                scales.append(
-                    {**key, "scale": scale, "n_items": len(members), "max_missing": limit}
-                    | {"missing_rule": form.missing_rule, "aggregate": form.score}
-                )
+                rule = {"missing_rule": form.missing_rule, "aggregate": form.score}
+                scales.append({**key, "scale": scale, "n_items": len(members), "max_missing": limit, **rule})
                 scale_items += [{**key, "scale": scale, "item": item} for item in members]
-    name_of = {"instrument": text, "version": text}
-    ends = {"answer_min": pl.Float64, "answer_max": pl.Float64}
-    _table(duck, "study.form", forms, {**name_of, "domain": text, "improvement_sign": number, **ends})
-    _table(duck, "study.form_item", items, {**name_of, "item": text, "is_reversed": flag, **ends})
-    for table in ("study.form", "study.form_item"):
-        for column in ends:
-            duck.execute(f"alter table {table} alter {column} type decimal(12, 6)")
-    _table(
-        duck,
-        "study.form_scale",
-        scales,
-        {
-            **name_of,
-            "scale": text,
-            "n_items": number,
-            "max_missing": number,
-            "missing_rule": text,
-            "aggregate": text,
-        },
-    )
-    _table(duck, "study.form_scale_item", scale_items, {**name_of, "scale": text, "item": text})
+    _load(duck, "study.form", forms)
+    _load(duck, "study.form_item", items)
+    _load(duck, "study.form_scale", scales)
+    _load(duck, "study.form_scale_item", scale_items)
     thresholds = study.protocol.thresholds
-    duck.execute(
-        "create table study.threshold as select $k::varchar as rupture_drop_k, $n::integer as rupture_min_ratings, "
-        "$warn::double as completeness_warn, $least::integer as completeness_min_expected",
-        {
-            "k": f"{thresholds.rupture_drop_k:g}",
-            "n": thresholds.rupture_min_ratings,
-            "warn": thresholds.completeness_warn,
-            "least": thresholds.completeness_min_expected,
-        },
-    )
-    _table(
+    _load(
         duck,
-        "study.code",
+        "study.threshold",
         [
-            {"code": name, "scope": code.scope, "kahn": code.kahn, "severity": code.severity}
-            for name, code in codes().items()
+            {
+                "rupture_drop_k": f"{thresholds.rupture_drop_k:g}",
+                "rupture_min_ratings": thresholds.rupture_min_ratings,
+                "completeness_warn": thresholds.completeness_warn,
+                "completeness_min_expected": thresholds.completeness_min_expected,
+            }
         ],
-        {"code": text, "scope": text, "kahn": text, "severity": text},
     )
+    registry = [
+        {"code": name, "scope": code.scope, "kahn": code.kahn, "severity": code.severity}
+        for name, code in codes().items()
+    ]
+    _load(duck, "study.code", registry)
+
+
+def load_checks(duck: duckdb.DuckDBPyConnection) -> None:
+    """Make the empty table that the expectations fill."""
+    duck.execute("create schema checks")
+    _load(duck, "checks.expectation", [])
 
 
 def _measure(measure: Measure) -> dict[str, Any]:
@@ -170,13 +169,15 @@ def _measure(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _table(
-    duck: duckdb.DuckDBPyConnection,
-    name: str,
-    rows: list[dict[str, Any]],
-    schema: dict[str, Any],
-) -> None:
-    frame = pl.DataFrame(rows, schema=schema, orient="row")
+def _load(duck: duckdb.DuckDBPyConnection, name: str, rows: list[dict[str, Any]]) -> None:
+    schema = TABLES[name]
+    frame = pl.DataFrame(rows, schema={column: _wide(kind) for column, kind in schema.items()}, orient="row")
+    frame = frame.with_columns(pl.col(column).cast(kind) for column, kind in schema.items())
     duck.register("rows_to_load", frame.to_arrow())
     duck.execute(f"create table {name} as select * from rows_to_load")
     duck.unregister("rows_to_load")
+
+
+def _wide(kind: Any) -> Any:
+    """Decimals are read as the floats that YAML gives and made exact afterwards."""
+    return pl.Float64 if isinstance(kind, pl.Decimal) else kind

@@ -100,9 +100,11 @@ def scope_breaches(model: Model, scopes: dict[str, str]) -> list[str]:
         over = window.args.get("alias")
         if not over and not _names_site(window.args.get("partition_by") or []):
             breaches.append(f"a window without site_id: {window.sql('duckdb')[:80]}")
-    for group in tree.find_all(exp.Group):
-        if not _names_site(group.expressions):
-            breaches.append(f"a grouping without site_id: {group.sql('duckdb')[:80]}")
+    breaches += [
+        f"a grouping without site_id: {group.sql('duckdb')[:80]}"
+        for group in tree.find_all(exp.Group)
+        if not _names_site(group.expressions)
+    ]
     for join in tree.find_all(exp.Join):
         using = [identifier.name for identifier in join.args.get("using") or []]
         condition = join.args.get("on")
@@ -117,11 +119,11 @@ def scope_breaches(model: Model, scopes: dict[str, str]) -> list[str]:
     return breaches
 
 
-def _names_site(parts: list[exp.Expression]) -> bool:
+def _names_site(parts: list[exp.Expr]) -> bool:
     return any(column.name == "site_id" for part in parts for column in part.find_all(exp.Column))
 
 
-def _reads_constants_only(tree: exp.Expression, name: str) -> bool:
+def _reads_constants_only(tree: exp.Expr, name: str) -> bool:
     """Whether a CTE of this name reads `study` tables (constants) and nothing else."""
     for cte in tree.find_all(exp.CTE):
         if cte.alias == name:

@@ -1,0 +1,137 @@
+"""All files in the landing folders, brought into the log one after the other."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dyadlog.assets.event_log.log import EventLog
+from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.storage import LocalStorage
+from dyadlog.assets.intake.files import Landed, Landing, scan
+from dyadlog.assets.version import code_version
+from dyadlog.schemas.study import Study
+
+# A file whose time stamp is this young may still change without a new stamp.
+_SETTLED_SECONDS = 2.0
+
+
+def open_log(study: Study) -> EventLog:
+    """The study's event log."""
+    return EventLog(LocalStorage(study.folder / "log"))
+
+
+def open_quarantine(study: Study) -> Quarantine:
+    """The study's sealed place for held-back lines."""
+    return Quarantine(LocalStorage(study.folder / "quarantine", private=True))
+
+
+def utc_now() -> datetime:
+    """The clock; used for `received_at` and the heartbeat only."""
+    return datetime.now(UTC)
+
+
+class Seen:
+    """Remembers which files were dealt with, by size and time stamps, so that they need not be read again.
+
+    A convenience only: if it is lost or wrong about a file being new, the log recognises the bytes.
+
+    Args:
+        study: the study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._path = study.folder / "state" / "landing.json"
+        self._rules = study.rules_digest
+        try:
+            told = json.loads(self._path.read_bytes())
+            self._stamps: dict[str, list[int]] = told["files"] if told["rules"] == self._rules else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            self._stamps = {}
+
+    def __contains__(self, landed: Landed) -> bool:
+        return self._stamps.get(_key(landed)) == _stamp(landed)
+
+    def add(self, landed: Landed, looked_at: float) -> None:
+        """Remember a file, unless it changed so recently that its stamp cannot be trusted."""
+        if looked_at - max(landed.stamp[0], landed.stamp[1]) / 1e9 > _SETTLED_SECONDS:
+            self._stamps[_key(landed)] = _stamp(landed)
+
+    def save(self) -> None:
+        """Write to disk."""
+        write_atomically(
+            self._path, json.dumps({"rules": self._rules, "files": self._stamps}, sort_keys=True)
+        )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file of state so that a reader sees the old or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = path.with_name(f"{path.name}.{time.monotonic_ns()}.new")
+    waiting.write_text(text + "\n", "utf-8")
+    waiting.replace(path)
+
+
+def _key(landed: Landed) -> str:
+    return f"{landed.site_id}/{landed.name}"
+
+
+def _stamp(landed: Landed) -> list[int]:
+    return [landed.size, *landed.stamp]
+
+
+def waiting_files(study: Study) -> tuple[Landing, list[Landed]]:
+    """The landing folders, and the files there that may be new."""
+    landing = scan(study)
+    seen = Seen(study)
+    return landing, [landed for landed in landing.files if landed not in seen]
+
+
+def receive(
+    study: Study,
+    log: EventLog,
+    *,
+    sites: Collection[str] | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    progress: Callable[[Landed, int], None] | None = None,
+) -> Iterator[tuple[Landed, Commit | None]]:
+    """Bring every new file of some sites into the log.
+
+    One night at a time works on the log; a second one waits and then finds little to do.
+
+    Yields:
+        each file with its commit (None if the log knew the file already).
+    """
+    quarantine = open_quarantine(study)
+    with log.storage.lock() if isinstance(log.storage, LocalStorage) else nullcontext():
+        seen = Seen(study)
+        try:
+            for landed in scan(study).files:
+                if landed in seen or (sites is not None and landed.site_id not in sites):
+                    continue
+                looked_at = time.time()
+                commit = deliver_one(study, log, quarantine, landed, clock, progress)
+                seen.add(landed, looked_at)
+                yield landed, commit
+        finally:
+            seen.save()
+
+
+def deliver_one(
+    study: Study,
+    log: EventLog,
+    quarantine: Quarantine,
+    landed: Landed,
+    clock: Callable[[], datetime],
+    progress: Callable[[Landed, int], None] | None,
+) -> Commit | None:
+    """One file; imports the readers only when there is something to read."""
+    from dyadlog.assets.intake.deliver import deliver
+
+    told = (lambda size: progress(landed, size)) if progress else None
+    return deliver(study, log, quarantine, landed, clock=clock, code_version=code_version(), progress=told)

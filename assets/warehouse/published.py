@@ -1,0 +1,65 @@
+"""Names and places of published marts. Light: imports neither DuckDB nor Pandera."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from dyadlog.assets.event_log.log import Head
+from dyadlog.assets.version import code_version
+from dyadlog.schemas.study import Study
+
+KEEP = 5
+
+
+def build_key(study: Study, head: Head) -> str:
+    """Name of the build of a head: commit number and a digest over head, code and study."""
+    digest = hashlib.sha256(f"{head.sha256}\n{code_version()}\n{study.rules_digest}".encode()).hexdigest()
+    return f"{head.seq:012d}-{digest[:12]}"
+
+
+def marts_folder(study: Study) -> Path:
+    """Where the published files lie."""
+    return study.folder / "marts"
+
+
+def current(study: Study) -> Path | None:
+    """The file that analysts see now, as a path that stays the same after the next switch."""
+    link = marts_folder(study) / "current.duckdb"
+    return link.resolve() if link.exists() else None
+
+
+def show(study: Study, target: Path) -> bool:
+    """Let `current.duckdb` show a published file, in one step, and drop all but the last few.
+
+    Returns:
+        False if `current` shows a later commit already (a slower night of an older head came last).
+    """
+    marts = marts_folder(study)
+    with (marts / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        now = current(study)
+        if now is not None and now.name[:12] > target.name[:12]:
+            return False
+        waiting = marts / "current.new"
+        waiting.unlink(missing_ok=True)
+        waiting.symlink_to(target.name)
+        waiting.replace(marts / "current.duckdb")
+        fsync(marts)
+        builds = sorted(
+            (p for p in marts.glob("0*.duckdb") if p != target), key=lambda p: (p.stat().st_mtime_ns, p.name)
+        )
+        for old in builds[: -(KEEP - 1)]:
+            old.unlink(missing_ok=True)
+    return True
+
+
+def fsync(path: Path) -> None:
+    """Make a file or folder survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,67 @@
+"""The site's own check: the centre's code on a file that was not sent yet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from dyadlog.assets.event_log.records import Receipt
+from dyadlog.assets.intake.files import Landed
+from dyadlog.schemas.codes import codes
+from dyadlog.schemas.errors import UserError
+from dyadlog.schemas.study import Study
+
+
+def check_files(study: Study, files: list[Path], site: str | None) -> bool:
+    """Check files and say what to fix.
+
+    Returns:
+        True if no line and no file would be refused.
+
+    Raises:
+        UserError: a file does not exist, or its site cannot be told.
+    """
+    landed = [_landed(study, path, site) for path in files]
+    sys.stdout.flush()
+    good = True
+    for one in landed:
+        # Imported late: the names of files and sites are checked before the heavy libraries load.
+        from dyadlog.assets.intake.deliver import read_file
+
+        reading = read_file(study, one)
+        _show(reading.receipt, refused=reading.refused)
+        good = good and not reading.refused and not reading.receipt.held_back
+    return good
+
+
+def _landed(study: Study, path: Path, site: str | None) -> Landed:
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file")
+    for guess in (site, path.resolve().parent.name, study.site_ids[0] if len(study.site_ids) == 1 else None):
+        if guess in study.site_ids:
+            return Landed(str(guess), path, path.stat().st_size, (0, 0, 0))
+    raise UserError(f"{path}: which site is this from? Add --site with one of: {', '.join(study.site_ids)}")
+
+
+def _show(receipt: Receipt, *, refused: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if refused:
+        console.print(
+            f"[bold]{receipt.file_name}[/]: [red]would be rejected[/] ({receipt.file_bytes:,} bytes)"
+        )
+    else:
+        verdict = (
+            "[yellow]would be held back in part[/]" if receipt.held_back else "[green]would be accepted[/]"
+        )
+        console.print(
+            f"[bold]{receipt.file_name}[/]: {verdict}\n"
+            f"  {receipt.lines:,} lines = {receipt.accepted + receipt.duplicate:,} good + {receipt.held_back:,} held back"
+        )
+    for code, count in sorted(receipt.codes.items(), key=lambda pair: (-pair[1], pair[0])):
+        told = codes()[code]
+        fields = ", ".join(sorted(f.split("@")[1] for f in receipt.fields if f.startswith(f"{code}@")))
+        where = f" [dim]({fields})[/]" if fields else ""
+        console.print(f"\n  [bold]{code}[/] in {count:,} of {max(receipt.lines, count):,}{where}")
+        console.print(f"    {told.says} {told.why}\n    Fix: {told.fix}")

@@ -1,0 +1,184 @@
+"""The command line. Heavy libraries are imported by the command that needs them, not before."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
+
+# Exit codes: 0 all well, 1 something needs a human, 2 a mistake in the command or in study.yaml.
+NEEDS_A_HUMAN = 1
+MISTAKE = 2
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Event-sourced research data platform for multi-site psychotherapy process studies.",
+    epilog="Start with:  dyadlog init my-study --example quickstart   then   dyadlog night -s my-study",
+)
+
+StudyOption = Annotated[Path, typer.Option("--study", "-s", metavar="DIR", help="The study folder.")]
+HERE = Path()
+
+
+def main() -> None:
+    """Entry point: errors that people can mend are shown without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except StudyError as error:
+        _complain(*error.problems)
+        sys.exit(MISTAKE)
+    except UserError as error:
+        _complain(str(error))
+        sys.exit(MISTAKE)
+    except LogDamagedError as error:
+        _complain(
+            f"The event log is damaged: {error}. Nothing was changed; restore the named file from a backup."
+        )
+        sys.exit(NEEDS_A_HUMAN)
+
+
+def _complain(*sentences: str) -> None:
+    for sentence in sentences:
+        print(f"error: {sentence}", file=sys.stderr)
+
+
+@app.command(epilog="Example:  dyadlog init my-study --example cbasp_trial --data ../shared/data/cbasp_trial")
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the study.")],
+    example: Annotated[
+        Optional[str],  # noqa: UP045 - typer reads the annotation at run time
+        typer.Option(help="Start from an example: quickstart, cbasp_trial or ctn0094."),
+    ] = None,
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder with the example's data, where it is not shipped."),
+    ] = None,
+) -> None:
+    """Make a new study folder."""
+    from dyadlog.orchestration.examples import init_study
+
+    for sentence in init_study(folder, example, data):
+        print(sentence)
+
+
+@app.command(epilog="Example:  dyadlog night -s my-study")
+def night(study: StudyOption = HERE) -> None:
+    """Bring new deliveries in, rebuild the marts, write the reports."""
+    from dyadlog.orchestration.night import NightFailedError, yesterday
+    from dyadlog.orchestration.night import night as run
+    from dyadlog.orchestration.screen import Screen
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    with Screen(protocol) as screen:
+        try:
+            worked = run(protocol, screen)
+        except NightFailedError as error:
+            screen.failed(str(error), yesterday(protocol))
+            raise typer.Exit(NEEDS_A_HUMAN) from None
+        screen.summary(worked=worked)
+
+
+@app.command(epilog="Example:  dyadlog check my-export.csv -s study.yaml --site site-01")
+def check(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files as they would be delivered.")],
+    study: Annotated[
+        Path, typer.Option("--study", "-s", metavar="STUDY_YAML", help="study.yaml or its folder.")
+    ] = HERE,
+    site: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="The site; by default the name of the file's folder, or the only site of the study."
+        ),
+    ] = None,
+) -> None:
+    """Check files before sending them: the same checks, codes and words as at the centre."""
+    from dyadlog.orchestration.check import check_files
+    from dyadlog.schemas.study import read_study
+
+    if not check_files(read_study(study), files, site):
+        raise typer.Exit(NEEDS_A_HUMAN)
+
+
+@app.command(
+    epilog='Example:  dyadlog sql -s my-study "select status, count(*) from marts.session group by all"'
+)
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SELECT", help="One SQL statement on the published marts.")],
+    study: StudyOption = HERE,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write comma-separated text instead of a table.")
+    ] = False,
+) -> None:
+    """Ask the published marts, read-only and without access to other files."""
+    from dyadlog.orchestration.query import ask
+    from dyadlog.schemas.study import read_study
+
+    ask(read_study(study), query, as_csv=csv)
+
+
+@app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
+def status(study: StudyOption = HERE) -> None:
+    """Say how the last night went; exit code 1 if it failed or the last good one is too old."""
+    from dyadlog.orchestration.screen import show_status
+    from dyadlog.schemas.study import read_study
+
+    if not show_status(read_study(study)):
+        raise typer.Exit(NEEDS_A_HUMAN)
+
+
+@app.command(epilog="Example:  dyadlog verify -s my-study")
+def verify(study: StudyOption = HERE) -> None:
+    """Prove that the event log is whole: chain, segments, row counts, accounts."""
+    from dyadlog.assets.event_log.verify import verify as prove
+    from dyadlog.assets.intake.receive import open_log
+    from dyadlog.schemas.study import read_study
+
+    log = open_log(read_study(study))
+    checked = prove(log)
+    print(f"The log is whole: {checked} commits, head {log.head().sha256}")
+
+
+@app.command(epilog="Example:  dyadlog catalogue session.held")
+def catalogue(
+    event_type: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="EVENT_TYPE", help="A kind of event; all kinds by default."),
+    ] = None,
+) -> None:
+    """Show what a site can say: kinds of event and their fields."""
+    from dyadlog.orchestration.screen import show_catalogue
+
+    show_catalogue(event_type)
+
+
+@app.command(epilog="Example:  dyadlog serve -s my-study   then open http://127.0.0.1:3000")
+def serve(
+    study: StudyOption = HERE,
+    port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
+) -> None:
+    """Open Dagster's web pages on this machine only (it has no log-in of its own)."""
+    from importlib.util import find_spec
+
+    from dyadlog.orchestration.night import dagster_home
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    if find_spec("dagster_webserver") is None:
+        raise UserError("The web pages need one more package: pip install 'dyadlog[ui]'")
+    folder = str(protocol.folder.resolve())
+    os.environ.update(DAGSTER_HOME=str(dagster_home(protocol)), DYADLOG_STUDY=folder)
+    command = ["-m", "dagster", "dev", "-m", "dyadlog.orchestration.definitions"]
+    os.execv(sys.executable, [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""One night: everything new in the landing folders into the log, marts, reports."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files, write_atomically
+from dyadlog.assets.warehouse.published import build_key, current, marts_folder
+from dyadlog.orchestration.watch import Watcher, watched_by
+from dyadlog.schemas.study import Study
+
+
+class NightFailedError(Exception):
+    """A night did not complete; the text says why, and what still stands."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What is remembered of the last night.
+
+    Args:
+        finished_at: end of the last good night (UTC).
+        key: the build whose marts and reports it left.
+        failure: why the newest night failed, if it did.
+    """
+
+    finished_at: datetime | None
+    key: str
+    failure: str | None
+
+
+def read_heartbeat(study: Study) -> Heartbeat:
+    """The last night; empty if there was none."""
+    try:
+        told = json.loads(_heartbeat_file(study).read_bytes())
+        when = datetime.fromisoformat(told["finished_at"]) if told["finished_at"] else None
+        return Heartbeat(when, told["key"], told["failure"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return Heartbeat(None, "", None)
+
+
+def _beat(study: Study, *, key: str, failure: str | None) -> None:
+    before = read_heartbeat(study)
+    good = utc_now() if failure is None else before.finished_at
+    told = {
+        "finished_at": good.isoformat(timespec="seconds") if good else None,
+        "key": key,
+        "failure": failure,
+    }
+    write_atomically(_heartbeat_file(study), json.dumps(told))
+
+
+def _heartbeat_file(study: Study) -> Path:
+    return study.folder / "state" / "last_night.json"
+
+
+def is_up_to_date(study: Study) -> bool:
+    """Whether there is no new file and the marts and reports of the log's head are published."""
+    _landing, waiting = waiting_files(study)
+    if waiting:
+        return False
+    key = build_key(study, open_log(study).head())
+    published = current(study)
+    return read_heartbeat(study).key == key and published is not None and published.stem == key
+
+
+def night(study: Study, watcher: Watcher) -> bool:
+    """Run one night.
+
+    Args:
+        study: the study.
+        watcher: told of every step.
+
+    Returns:
+        False if there was nothing to do.
+
+    Raises:
+        NightFailedError: yesterday's marts and reports are untouched.
+    """
+    if is_up_to_date(study):
+        _beat(study, key=read_heartbeat(study).key, failure=None)
+        return False
+    try:
+        _run_in_dagster(study, watcher)
+    except NightFailedError as error:
+        _beat(study, key=read_heartbeat(study).key, failure=str(error))
+        raise
+    _beat(study, key=build_key(study, open_log(study).head()), failure=None)
+    return True
+
+
+def _run_in_dagster(study: Study, watcher: Watcher) -> None:
+    """Run the nightly job in this process, recorded in the study's own Dagster home."""
+    home = dagster_home(study)
+    os.environ["DAGSTER_HOME"] = str(home)
+    import dagster as dg
+
+    os.environ["DYADLOG_NO_DEFAULT_STUDY"] = "1"
+    from dyadlog.orchestration.definitions import JOB, all_sites, build_definitions
+
+    job = build_definitions(study).resolve_job_def(JOB)
+    quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with watched_by(watcher), dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance, tags=all_sites(study), run_config=quiet, raise_on_error=False
+        )
+    if not result.success:
+        raise NightFailedError(_why(result))
+
+
+def _why(result: Any) -> str:
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = error.cause or error
+            return str(cause.message).split(": ", 1)[-1].strip()
+    broken = [
+        f"{evaluation.check_name}: {evaluation.metadata['broken'].value}"
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed
+    ]
+    return "; ".join(broken) or "the run did not complete"
+
+
+def dagster_home(study: Study) -> Path:
+    """The study's Dagster home: run history, nothing else; may be thrown away."""
+    home = study.folder.resolve() / "state" / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    config = home / "dagster.yaml"
+    if not config.exists():
+        config.write_text(
+            "# Made by Dyadlog. Run history only; results live in log/, marts/ and reports/.\n"
+            "telemetry: {enabled: false}\n"
+            "nux: {enabled: false}\n"
+            "concurrency: {runs: {max_concurrent_runs: 1}}\n",
+            "utf-8",
+        )
+    return home
+
+
+def yesterday(study: Study) -> str:
+    """What analysts see after a failed night, in words."""
+    published = current(study)
+    if published is None:
+        return "Nothing is published yet."
+    return f"Analysts still see {marts_folder(study).name}/{published.name}."

@@ -1,0 +1,70 @@
+"""Analysts' SQL on the published file: read-only, jailed, shown as a table or as CSV."""
+
+from __future__ import annotations
+
+import csv
+import sys
+
+import duckdb
+
+from dyadlog.assets.warehouse.published import current
+from dyadlog.schemas.errors import UserError
+from dyadlog.schemas.study import Study
+
+SHOWN_ROWS = 200
+
+
+def connect(study: Study) -> duckdb.DuckDBPyConnection:
+    """Open the published marts read-only, without access to files, network, extensions or settings.
+
+    Raises:
+        UserError: nothing is published yet.
+    """
+    path = current(study)
+    if path is None:
+        raise UserError(f"{study.folder}: no marts yet; run `dyadlog night -s {study.folder}` first")
+    duck = duckdb.connect(str(path), read_only=True)
+    duck.execute("set enable_external_access=false")
+    duck.execute("set lock_configuration=true")
+    return duck
+
+
+def ask(study: Study, query: str, *, as_csv: bool) -> None:
+    """Run one statement and write its result to standard output.
+
+    Raises:
+        UserError: DuckDB does not accept the statement.
+    """
+    with connect(study) as duck:
+        try:
+            result = duck.execute(query)
+            names = [column[0] for column in result.description or []]
+            if as_csv:
+                writer = csv.writer(sys.stdout, lineterminator="\n")
+                writer.writerow(names)
+                while rows := result.fetchmany(10_000):
+                    writer.writerows(rows)
+                return
+            rows = result.fetchmany(SHOWN_ROWS + 1)
+        except duckdb.Error as error:
+            raise UserError(f"DuckDB does not accept the statement: {error}") from None
+    _table(names, rows)
+
+
+def _table(names: list[str], rows: list[tuple[object, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, name in enumerate(names):
+        numeric = all(isinstance(row[position], int | float | None) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows[:SHOWN_ROWS]:
+        table.add_row(
+            *("" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row)
+        )
+    console = Console()
+    console.print(table)
+    if len(rows) > SHOWN_ROWS:
+        console.print(f"the first {SHOWN_ROWS} rows; --csv writes all")

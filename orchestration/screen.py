@@ -1,0 +1,202 @@
+"""What people see in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.intake.files import Landed
+from dyadlog.orchestration.watch import Watcher
+from dyadlog.schemas.catalogue import Field, catalogue
+from dyadlog.schemas.errors import UserError
+from dyadlog.schemas.study import Study
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dyadlog.assets.warehouse.build import Step
+
+
+class Screen(Watcher):
+    """Shows a night: a moving line while a person watches, and a summary at the end.
+
+    Args:
+        study: the study.
+    """
+
+    def __init__(self, study: Study) -> None:
+        super().__init__()
+        self._study = study
+        self._console = Console(highlight=False)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._progress.add_task("looking for new deliveries", total=None)
+
+    def __enter__(self) -> Screen:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def _now(self, text: str, done: float | None = None, whole: float | None = None) -> None:
+        self._progress.update(self._task, description=text, completed=done or 0, total=whole)
+
+    def reading(self, landed: Landed, size: int) -> None:
+        """See `Watcher.reading`."""
+        self._now(f"reading {landed.site_id}/{landed.name}", size, landed.size)
+
+    def received(self, landed: Landed, commit: Commit | None) -> None:
+        """See `Watcher.received`."""
+        super().received(landed, commit)
+        self._now(f"received {landed.site_id}/{landed.name}")
+
+    def built(self, step: Step) -> None:
+        """See `Watcher.built`."""
+        super().built(step)
+        self._now(f"built {step.model}")
+
+    def published(self, target: Path) -> None:
+        """See `Watcher.published`."""
+        super().published(target)
+        self._now("writing reports")
+
+    def summary(self, *, worked: bool) -> None:
+        """Say what the night did."""
+        self._progress.stop()
+        say = self._console.print
+        folder = self._study.folder
+        if not worked:
+            say("Nothing new: marts and reports are up to date.")
+        elif self.commits:
+            say(_receipts(self.commits, self._study))
+        if worked and not self.commits:
+            say("No new delivery; marts and reports were rebuilt because the code or study.yaml changed.")
+        say(f"marts    {folder / 'marts' / 'current.duckdb'}")
+        say(f"reports  {folder / 'reports' / 'index.html'}")
+
+    def failed(self, why: str, still: str) -> None:
+        """Say that the night failed and what still stands."""
+        self._progress.stop()
+        print(f"error: The night did not complete. {why}", file=sys.stderr)
+        print(
+            f"{still} What was accepted into the log is safe; the next night goes on from there.",
+            file=sys.stderr,
+        )
+
+
+def _receipts(commits: list[Commit], study: Study) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=None)
+    table.add_column("site")
+    for name in ("files", "lines", "= accepted", "+ already had", "+ held back", "rejected files"):
+        table.add_column(name, justify="right")
+    for site in study.site_ids:
+        mine = [c for c in commits if c.receipt.site_id == site]
+        if not mine:
+            table.add_row(site, "0", *("[dim]-[/]" for _ in range(5)))
+            continue
+        told = [c.receipt for c in mine]
+        rejected = sum(c.kind == "rejected_file" for c in mine)
+        held = sum(r.held_back for r in told)
+        table.add_row(
+            site,
+            f"{len(mine):,}",
+            f"{sum(r.lines for r in told):,}",
+            f"{sum(r.accepted for r in told):,}",
+            f"{sum(r.duplicate for r in told):,}",
+            f"[yellow]{held:,}[/]" if held else "0",
+            f"[red]{rejected:,}[/]" if rejected else "0",
+        )
+    return table
+
+
+def show_status(study: Study) -> bool:
+    """Print the state of the study.
+
+    Returns:
+        whether the last night was good and is young enough.
+    """
+    from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
+    from dyadlog.orchestration.night import read_heartbeat
+
+    console = Console(highlight=False)
+    beat = read_heartbeat(study)
+    limit = study.protocol.thresholds.last_night_hours
+    hours = (utc_now() - beat.finished_at).total_seconds() / 3600 if beat.finished_at else None
+    good = hours is not None and hours <= limit and beat.failure is None
+    if hours is None:
+        console.print("[red]No night has completed yet.[/]")
+    else:
+        verdict = "[green]good[/]" if hours <= limit else f"[red]too old[/] (limit {limit:g} hours)"
+        console.print(f"Last good night: {hours:.1f} hours ago, {verdict}")
+    if beat.failure:
+        console.print(f"[red]The newest night failed:[/] {beat.failure}")
+    log = open_log(study)
+    newest = {c.receipt.site_id: c for c in log.commits()}
+    landing, waiting = waiting_files(study)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("site", "last delivery (UTC)", "waiting files"):
+        table.add_column(name, justify="right" if name.startswith("waiting") else "left")
+    for site in study.site_ids:
+        last = newest.get(site)
+        count = sum(landed.site_id == site for landed in waiting)
+        table.add_row(
+            site, last.received_at[:16].replace("T", " ") if last else "[yellow]never[/]", str(count)
+        )
+    console.print(table)
+    for name in landing.strangers:
+        console.print(f"[yellow]landing/{name} is no site of study.yaml; nothing in it is read[/]")
+    for site, name in landing.unfinished:
+        console.print(f"landing/{site}/{name} looks unfinished by its ending; it is not read")
+    return good
+
+
+def show_catalogue(event_type: str | None) -> None:
+    """Print kinds of event, or the fields of one."""
+    console = Console(highlight=False)
+    known = catalogue()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    if event_type is None:
+        for name in ("event_type", "what it says", "needs"):
+            table.add_column(name)
+        for name, event in known.events.items():
+            table.add_row(name, event.label, ", ".join(event.needs))
+        console.print(table)
+        return
+    if event_type not in known.events:
+        raise UserError(f"{event_type} is not in the catalogue; `dyadlog catalogue` lists all kinds of event")
+    event = known.events[event_type]
+    for name in ("field", "type", "needed", "meaning"):
+        table.add_column(name)
+    for name, field in known.envelope.items():
+        table.add_row(name, _type(field), "yes" if field.required or name in event.needs else "", field.label)
+    for name, field in event.versions[event.newest].items():
+        table.add_row(f"payload.{name}", _type(field), "yes" if field.required else "", field.label)
+    if event.instrument:
+        table.add_row("payload.items", "numbers by item", "yes", "answers; null where missing")
+        table.add_row("payload.missing", "codes by item", "", f"why: {', '.join(known.missing_codes)}")
+    console.print(table)
+
+
+def _type(field: Field) -> str:
+    if field.values:
+        return " | ".join(field.values)
+    if field.min is not None:
+        return f"{field.type} {field.min:g} to {field.max:g}"
+    return field.type
