@@ -1,0 +1,142 @@
+"""A laboratory: a study in a temporary folder, nights without Dagster, plain tables out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, settings
+
+from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.intake.receive import open_log, receive
+from dyadlog.assets.warehouse.build import Build, build_all
+from dyadlog.schemas.study import Study, read_study
+
+settings.register_profile(
+    "ci", deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True
+)
+settings.register_profile("long", settings.get_profile("ci"), max_examples=2_000, derandomize=False)
+settings.load_profile("ci")
+
+SHARED = Path(os.environ.get("DYADLOG_SHARED", Path(__file__).parents[2] / "shared"))
+needs_shared = pytest.mark.skipif(
+    not (SHARED / "data").is_dir(), reason="real data (../shared or $DYADLOG_SHARED) is not here"
+)
+
+STUDY = """\
+study: lab
+title: Laboratory
+sites: [{id: site-a}, {id: site-b}, {id: site-c}]
+measures:
+  - {id: wai_client, instrument: wai-sr, version: client-1-5, rater: client, occasion: post_session, role: alliance}
+  - {id: phq, instrument: phq-9, version: "1", rater: client, occasion: pre_session, role: outcome}
+thresholds: {rupture_min_ratings: 3}
+"""
+
+
+class Lab:
+    """A study folder with short ways to drop files, run nights and look at tables."""
+
+    def __init__(self, folder: Path, study: str = STUDY) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "study.yaml").write_text(study)
+        self.clock = datetime(2026, 3, 14, 2, 0, tzinfo=UTC)
+
+    @property
+    def study(self) -> Study:
+        return read_study(self.folder)
+
+    def drop(self, site: str, name: str, content: bytes | str | Iterable[dict[str, Any]]) -> Path:
+        path = self.folder / "landing" / site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            content = content.encode()
+        if not isinstance(content, bytes):
+            content = "".join(json.dumps(event) + "\n" for event in content).encode()
+        path.write_bytes(content)
+        return path
+
+    def receive(self) -> list[Commit]:
+        found = receive(self.study, open_log(self.study), clock=lambda: self.clock)
+        return [commit for _, commit in found if commit is not None]
+
+    def build(self, threads: int | None = None) -> Build:
+        return build_all(self.study, open_log(self.study), threads=threads)
+
+    def night(self) -> Build:
+        self.receive()
+        return self.build()
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str((self.folder / "marts/current.duckdb").resolve()), read_only=True) as duck:
+            return duck.execute(sql).fetchall()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab(tmp_path / "study")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Path]:
+    yield SHARED
+
+
+def client(name: str = "c1", **more: Any) -> dict[str, Any]:
+    return {"event_id": f"enrol-{name}", "event_type": "client.enrolled", "client_id": name, **more}
+
+
+def session(number: int, client_id: str = "c1", kind: str = "held", **more: Any) -> dict[str, Any]:
+    return {
+        "event_id": f"{kind}-{client_id}-{number}",
+        "event_type": f"session.{kind}",
+        "client_id": client_id,
+        "session_number": number,
+        "study_day": number * 7,
+        **more,
+    }
+
+
+def rating(
+    number: int | None,
+    answers: list[int | None] | int,
+    client_id: str = "c1",
+    *,
+    instrument: str = "wai-sr",
+    version: str = "client-1-5",
+    rater: str = "client",
+    occasion: str = "post_session",
+    items: int = 12,
+    total: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    given = [answers] * items if isinstance(answers, int) else answers
+    payload: dict[str, Any] = {
+        "instrument": instrument,
+        "version": version,
+        "rater": rater,
+        "occasion": occasion,
+        "items": {str(position): answer for position, answer in enumerate(given, 1)},
+    }
+    if total is not None:
+        payload["claimed_total"] = total
+    return {
+        "event_id": f"{instrument}-{rater}-{occasion}-{client_id}-{number}",
+        "event_type": "instrument.completed",
+        "client_id": client_id,
+        "session_number": number,
+        "payload": payload,
+        **more,
+    }
+
+
+def phq(number: int, answers: list[int | None] | int, client_id: str = "c1", **more: Any) -> dict[str, Any]:
+    given = [answers] * 9 if isinstance(answers, int) else answers
+    return rating(number, given, client_id, instrument="phq-9", version="1", occasion="pre_session", **more)
