@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dyadlog.assets.intake.files import scan
 from dyadlog.assets.intake.receive import open_log
+from dyadlog.assets.quality.report import NightNotes, StepSeconds, night_of, write_night_sheet, write_site_reports
 from dyadlog.assets.warehouse.published import build_key, marts_folder
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.study import Study
 
 
 def write_reports(study: Study, watcher: Watcher) -> list[Path]:
-    """Write the page of every site and the night sheet."""
-    log = open_log(study)
-    target = marts_folder(study) / f"{build_key(study, log.head())}.duckdb"
-    return [target]
+    """Write the page of every site and the night sheet over all sites, from the published file alone."""
+    build = marts_folder(study) / f"{build_key(study, open_log(study).head())}.duckdb"
+    night = night_of(build)
+    landing = scan(study)
+    notes = NightNotes(
+        unfinished=landing.unfinished,
+        strangers=landing.strangers,
+        steps=[StepSeconds(step.model, step.seconds) for step in watcher.steps],
+    )
+    pages = [*write_site_reports(study, build, night), write_night_sheet(study, build, night, notes=notes)]
+    for page in pages:
+        watcher.reported(page)
+    return pages

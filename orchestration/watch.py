@@ -32,7 +32,7 @@ class Watcher:
     target: Path | None = None
     pages: list[Path] = field(default_factory=list)
 
-    def reading(self, landed: Landed, size: int) -> None:
+    def reading(self, landed: Landed, size: int) -> None:  # noqa: ARG002 - for those who show it
         """Some of a file was read."""
 
     def received(self, landed: Landed, commit: Commit | None) -> None:

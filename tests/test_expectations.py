@@ -123,7 +123,7 @@ PLANTED: dict[str, tuple[int, int, str]] = {
     "session.status.listed": (0, 24, "pass"),
     "alliance_session.filled": (0, 96, "pass"),
     "instrument_score.score.range:wai-sr:client-1-5": (0, 25, "pass"),
-    "instrument_score.item_mean.range:wai-sr:client-1-5": (0, 100, "pass"),
+    "instrument_score.item_mean.range": (0, 119, "pass"),
     "instrument_score.score.range:phq-9:1": (0, 19, "pass"),
 }
 
@@ -225,8 +225,12 @@ def test_contract_violations_fail(study: Study, duck: duckdb.DuckDBPyConnection)
         "update marts.instrument_score set score = 61 where site_id = 'site-01' and scale = 'total' "
         "and instrument = 'wai-sr' and session_number = 1"
     )
+    duck.execute(
+        "update marts.instrument_score set item_mean = 0.9 where site_id = 'site-01' and scale = 'bond' and session_number = 1"
+    )
     run_expectations(duck, study)
     found = _answers(duck, "site-01")
+    assert found["instrument_score.item_mean.range"] == ("EXPECTATION_FAILED", 4, 120, "fail")
     assert found["session.status.listed"] == ("EXPECTATION_FAILED", 4, 24, "fail")
     assert found["session.filled"] == ("EXPECTATION_FAILED", 8, 24, "fail")
     assert found["instrument_score.score.range:wai-sr:client-1-5"] == ("EXPECTATION_FAILED", 4, 24, "fail")
@@ -234,7 +238,7 @@ def test_contract_violations_fail(study: Study, duck: duckdb.DuckDBPyConnection)
 
 
 def _broken(name: str, value: str, **bounds: Any) -> Expectation:
-    kind = listed_in.IN_SET if "value_set" in bounds else listed_in.BETWEEN
+    kind: Any = listed_in.IN_SET if "value_set" in bounds else listed_in.BETWEEN
     return Expectation(
         name=name,
         table="marts.session",
