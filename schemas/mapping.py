@@ -68,10 +68,12 @@ class When(Strict):
 class Emit(Strict):
     """One event made of a row where all conditions hold.
 
-    `items` maps the items of the instrument to columns.
+    `items` maps the items of the instrument to columns. A rule that is `aside` states something that every row
+    repeats (who the client is): a row to which only such rules apply says nothing and is held back.
     """
 
     event_type: str
+    aside: bool = False
     when: Listed[When] = ()
     event_id: Source
     envelope: dict[str, Source] = {}

@@ -38,7 +38,6 @@ class FactLines:
         fact: number of the fact within its line, from 1.
         text: event JSON; for a line that could not be read, its cells as a JSON list.
         problems: (position, reason code, field).
-        lines: data lines read.
     """
 
     line_number: list[int] = field(default_factory=list)
@@ -76,7 +75,7 @@ class TableReader:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
-        self._rules = [_Rule(emit, mapping) for emit in mapping.events]
+        self._rules = [_Rule(emit) for emit in mapping.events]
         self.remarks: list[str] = []
 
     def read(self, blocks: Iterator[bytes]) -> Iterator[FactLines]:
@@ -133,23 +132,23 @@ class TableReader:
             return
         missing = self._mapping.missing
         row: Row = {name: None if cell in missing else cell for name, cell in zip(header, cells, strict=True)}
-        made = 0
-        for rule in self._rules:
-            if rule.applies(row):
-                made += 1
-                text, problems = rule.make(row)
-                facts.add(number, made, text, problems)
-        if not made:
+        rules = [rule for rule in self._rules if rule.applies(row)]
+        if all(rule.aside for rule in rules):
             facts.add(number, 1, json.dumps(cells), [("LINE_NO_RULE", "line")])
+            return
+        for nth, rule in enumerate(rules, 1):
+            text, problems = rule.make(row)
+            facts.add(number, nth, text, problems)
 
 
 class _Rule:
     """One `events` entry of a mapping, made ready to run over many rows."""
 
-    def __init__(self, emit: Emit, mapping: Mapping) -> None:
+    def __init__(self, emit: Emit) -> None:
         known = catalogue()
         event = known.events[emit.event_type]
         fields = event.versions[event.newest]
+        self.aside = emit.aside
         self._when = emit.when
         self._event_type = emit.event_type
         self._version = event.newest
