@@ -171,7 +171,7 @@ TABLE: dict[str, list[tuple[str, str]]] = {
             (json.dumps(held(client_id=word)), "VALUE_NOT_ID@client_id")
             for word in ("true", "False", "NULL", "nan", "Inf", "infinity")
         ),
-        (json.dumps(form(payload={"version": 1.5})), "VALUE_NOT_ID@version"),
+        (json.dumps(form(payload={"version": 1.5})), "INSTRUMENT_UNKNOWN@instrument VALUE_NOT_ID@version"),
         (json.dumps(form(payload={"version": ["client-1-5"]})), "INSTRUMENT_UNKNOWN@instrument VALUE_NOT_ID@version"),
     ],
     "numbers": [
@@ -347,12 +347,14 @@ def test_every_code_about_lines_is_in_a_table() -> None:
 
 
 def test_many_distinct_shapes_kinds_and_forms_in_one_block(study: Study) -> None:
-    n = 20_000
+    n = 5_000
     shapes = [json.dumps(held(**{f"colour_{k}": 1})) for k in range(n)]
     kinds = [json.dumps(held(event_type=f"kind-{k}")) for k in range(n)]
     versions = [json.dumps(held(schema_version=k + 2)) for k in range(n)]
     forms = [json.dumps(form({}, payload={"version": f"v{k}"})) for k in range(n)]
+    missing = [json.dumps(form({}, payload={"missing": {"1": f"v{k}"}})) for k in range(n)]
     for lines, expected in (
+        (missing, "MISSING_CODE_UNKNOWN@missing"),
         (shapes, "FIELD_UNKNOWN@envelope"),
         (kinds, "EVENT_TYPE_UNKNOWN@event_type"),
         (versions, "EVENT_VERSION_FUTURE@schema_version"),

@@ -1,5 +1,5 @@
 -- marts.rupture_event: sessions in which the alliance dropped markedly
--- grain: site_id, client_id, episode_id, session_number, rater, instrument, version, rule_id
+-- grain: site_id, client_id, episode_id, session_number, rater, instrument, version, occasion, rule_id
 -- scope: site
 -- rules: `drop_own_sd_k<k>`: the total fell by at least k standard deviations (n - 1) of the client's own ratings
 --        since the client's last available rating. One of many published operationalisations; see methods.md 2c,

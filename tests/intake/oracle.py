@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from dyadlog.schemas.catalogue import Field, catalogue
+from dyadlog.schemas.instruments import Version
 from dyadlog.schemas.study import Study
 
 
@@ -88,10 +89,13 @@ def _payload(payload: Any, spec: Any, version: int, study: Study) -> set[str]:
         return {"INSTRUMENT_UNKNOWN"}
     if payload["rater"] not in form.raters:
         found.add("RATER_NOT_ALLOWED")
-    items, missing = payload.get("items"), payload.get("missing")
+    return found | _answers(payload.get("items"), form) | _missing(payload.get("missing"), form)
+
+
+def _answers(items: Any, form: Version) -> set[str]:
     if not isinstance(items, dict):
-        return found | {"FIELD_NOT_OBJECT"}
-    found |= _names(items, set(form.items), "ITEM_UNKNOWN")
+        return {"FIELD_NOT_OBJECT"}
+    found = _names(items, set(form.items), "ITEM_UNKNOWN")
     for answer in items.values():
         if answer is None:
             continue
@@ -101,13 +105,17 @@ def _payload(payload: Any, spec: Any, version: int, study: Study) -> set[str]:
             found.add("ANSWER_OUT_OF_RANGE")
         elif form.whole and answer != int(answer):
             found.add("ANSWER_NOT_WHOLE")
-    if missing is not None:
-        if not isinstance(missing, dict):
-            return found | {"FIELD_NOT_OBJECT"}
-        found |= _names(missing, set(form.items), "ITEM_UNKNOWN")
-        for code in missing.values():
-            if not isinstance(code, str) or code not in catalogue().missing_codes:
-                found.add("MISSING_CODE_UNKNOWN")
+    return found
+
+
+def _missing(codes: Any, form: Version) -> set[str]:
+    if codes is None:
+        return set()
+    if not isinstance(codes, dict):
+        return {"FIELD_NOT_OBJECT"}
+    found = _names(codes, set(form.items), "ITEM_UNKNOWN")
+    if any(not isinstance(code, str) or code not in catalogue().missing_codes for code in codes.values()):
+        found.add("MISSING_CODE_UNKNOWN")
     return found
 
 

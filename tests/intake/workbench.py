@@ -174,7 +174,7 @@ class Site:
         for commit in self.commits:
             if commit.quarantine_sha256:
                 path = self.study.folder / "quarantine" / SITE / f"{commit.quarantine_sha256}.ndjson"
-                for line in path.read_text().splitlines():
+                for line in path.read_text().rstrip("\n").split("\n"):
                     entry = json.loads(line)
                     found[entry["line_number"]] = entry["text"]
         return found

@@ -1,0 +1,94 @@
+"""Law: a night that is killed at any moment loses nothing; the next one completes.
+
+The real command is killed with SIGKILL, at random times and at the moments that matter: while bytes are written,
+between segment and commit, while models are built, while the marts are switched, while reports are written.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dyadlog.assets.event_log.verify import verify
+from dyadlog.assets.intake.receive import open_log
+from tests.conftest import Lab, client, phq, rating, session
+
+KILLS = 50
+WORKERS = 5
+COMMAND = [sys.executable, "-m", "dyadlog.orchestration.cli", "night", "-s"]
+
+
+def _appears(folder: Path, pattern: str) -> Callable[[], bool]:
+    before = {path.name for path in folder.glob(pattern)}
+    return lambda: any(path.name not in before for path in folder.glob(pattern))
+
+
+def _moments(folder: Path) -> dict[str, Callable[[], bool]]:
+    return {
+        "bytes are written": _appears(folder / "log", "tmp/*"),
+        "a segment is there": _appears(folder / "log", "segments/*"),
+        "a commit is there": _appears(folder / "log", "commits/*"),
+        "models are built": _appears(folder / "marts", "work-*"),
+        "marts are copied": _appears(folder / "marts", "work-*/fresh.duckdb"),
+        "marts are there": _appears(folder / "marts", "0*.duckdb"),
+        "reports are written": _appears(folder / "reports", "*/*"),
+        "any time": lambda: False,
+    }
+
+
+def _kill_at(process: subprocess.Popen[bytes], reached: Callable[[], bool], delay: float, latest: float) -> None:
+    end = time.monotonic() + latest
+    while process.poll() is None and time.monotonic() < end and not reached():
+        time.sleep(0.0005)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def _deliver(lab: Lab, number: int) -> None:
+    events = [client("c1"), session(number), phq(number, number % 4), rating(number, 1 + number % 5)]
+    lab.drop("site-a", f"{number:03d}.ndjson", [*events, {"event_id": f"bad-{number}"}])
+    lab.drop("site-b", f"{number:03d}.ndjson", [client("c9"), session(number, "c9"), phq(number, 1, "c9")])
+
+
+@pytest.mark.parametrize("worker", range(WORKERS))
+def test_a_killed_night_loses_nothing(lab: Lab, worker: int) -> None:
+    dice = random.Random(worker)
+    kills = 0
+    for number in range(1, KILLS // WORKERS + 1):
+        _deliver(lab, number)
+        moment, reached = dice.choice(list(_moments(lab.folder).items()))
+        process = subprocess.Popen(
+            [*COMMAND, str(lab.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _kill_at(process, reached, dice.random() * 0.03, dice.uniform(0.5, 12) if moment == "any time" else 60)
+        kills += process.returncode == -signal.SIGKILL
+        log = open_log(lab.study)
+        verify(log)
+        for commit in log.commits():
+            assert commit.receipt.balances
+        if (lab.folder / "marts/current.duckdb").exists():
+            assert lab.rows("select count(*) from meta.build") == [(1,)]
+    done = subprocess.run([*COMMAND, str(lab.folder)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    log = open_log(lab.study)
+    verify(log)
+    assert len(log.commits()) == 2 * KILLS // WORKERS  # each file once: nothing lost, nothing doubled
+    n = KILLS // WORKERS
+    expected = [("site-a", n), ("site-b", n)]
+    assert lab.rows("select site_id, count(*) from marts.session group by all order by 1") == expected
+    assert lab.rows("select site_id, sum(held_back) from quality.receipt group by all order by 1") == [
+        ("site-a", n),
+        ("site-b", 0),
+    ]
+    assert kills >= n // 2, "most nights must have been killed, not finished"
+    told = json.loads((lab.folder / "state/last_night.json").read_text())
+    assert told["failure"] is None
