@@ -44,18 +44,16 @@ def _landed(study: Study, path: Path, site: str | None) -> Landed:
 
 
 def _show(receipt: Receipt, *, refused: bool) -> None:
-    from rich.console import Console
+    from dyadlog.orchestration.screen import console
 
-    console = Console(highlight=False)
+    out = console()
     if refused:
-        console.print(
-            f"[bold]{receipt.file_name}[/]: [red]would be rejected[/] ({receipt.file_bytes:,} bytes)"
-        )
+        out.print(f"[bold]{receipt.file_name}[/]: [red]would be rejected[/] ({receipt.file_bytes:,} bytes)")
     else:
         verdict = (
             "[yellow]would be held back in part[/]" if receipt.held_back else "[green]would be accepted[/]"
         )
-        console.print(
+        out.print(
             f"[bold]{receipt.file_name}[/]: {verdict}\n"
             f"  {receipt.lines:,} lines = {receipt.accepted + receipt.duplicate:,} good + {receipt.held_back:,} held back"
         )
@@ -63,5 +61,5 @@ def _show(receipt: Receipt, *, refused: bool) -> None:
         told = codes()[code]
         fields = ", ".join(sorted(f.split("@")[1] for f in receipt.fields if f.startswith(f"{code}@")))
         where = f" [dim]({fields})[/]" if fields else ""
-        console.print(f"\n  [bold]{code}[/] in {count:,} of {max(receipt.lines, count):,}{where}")
-        console.print(f"    {told.says} {told.why}\n    Fix: {told.fix}")
+        out.print(f"\n  [bold]{code}[/] in {count:,} of {max(receipt.lines, count):,}{where}")
+        out.print(f"    {told.says} {told.why}\n    Fix: {told.fix}")

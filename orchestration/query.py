@@ -53,8 +53,9 @@ def ask(study: Study, query: str, *, as_csv: bool) -> None:
 
 def _table(names: list[str], rows: list[tuple[object, ...]]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from dyadlog.orchestration.screen import console
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(names):
@@ -64,7 +65,7 @@ def _table(names: list[str], rows: list[tuple[object, ...]]) -> None:
         table.add_row(
             *("" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row)
         )
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     if len(rows) > SHOWN_ROWS:
-        console.print(f"the first {SHOWN_ROWS} rows; --csv writes all")
+        out.print(f"the first {SHOWN_ROWS} rows; --csv writes all")

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.intake.receive import open_log
-from dyadlog.assets.quality.report import NightNotes, StepSeconds, night_of, write_night_sheet, write_site_reports
+from dyadlog.assets.quality.report import (
+    NightNotes,
+    StepSeconds,
+    night_of,
+    write_night_sheet,
+    write_site_reports,
+)
 from dyadlog.assets.warehouse.published import build_key, marts_folder
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.study import Study

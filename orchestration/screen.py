@@ -24,6 +24,16 @@ if TYPE_CHECKING:
     from dyadlog.assets.warehouse.build import Step
 
 
+# Where nobody watches (a pipe, a log file), lines are not wrapped to a terminal's width.
+_WIDTH_OF_A_FILE = 160
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where people read."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_FILE)
+
+
 class Screen(Watcher):
     """Shows a night: a moving line while a person watches, and a summary at the end.
 
@@ -34,13 +44,13 @@ class Screen(Watcher):
     def __init__(self, study: Study) -> None:
         super().__init__()
         self._study = study
-        self._console = Console(highlight=False)
+        self._console = console()
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
-            console=Console(stderr=True),
+            console=console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
@@ -135,18 +145,18 @@ def show_status(study: Study) -> bool:
     from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
     from dyadlog.orchestration.night import read_heartbeat
 
-    console = Console(highlight=False)
+    out = console()
     beat = read_heartbeat(study)
     limit = study.protocol.thresholds.last_night_hours
     hours = (utc_now() - beat.finished_at).total_seconds() / 3600 if beat.finished_at else None
     good = hours is not None and hours <= limit and beat.failure is None
     if hours is None:
-        console.print("[red]No night has completed yet.[/]")
+        out.print("[red]No night has completed yet.[/]")
     else:
         verdict = "[green]good[/]" if hours <= limit else f"[red]too old[/] (limit {limit:g} hours)"
-        console.print(f"Last good night: {hours:.1f} hours ago, {verdict}")
+        out.print(f"Last good night: {hours:.1f} hours ago, {verdict}")
     if beat.failure:
-        console.print(f"[red]The newest night failed:[/] {beat.failure}")
+        out.print(f"[red]The newest night failed:[/] {beat.failure}")
     log = open_log(study)
     newest = {c.receipt.site_id: c for c in log.commits()}
     landing, waiting = waiting_files(study)
@@ -159,17 +169,17 @@ def show_status(study: Study) -> bool:
         table.add_row(
             site, last.received_at[:16].replace("T", " ") if last else "[yellow]never[/]", str(count)
         )
-    console.print(table)
+    out.print(table)
     for name in landing.strangers:
-        console.print(f"[yellow]landing/{name} is no site of study.yaml; nothing in it is read[/]")
+        out.print(f"[yellow]landing/{name} is no site of study.yaml; nothing in it is read[/]")
     for site, name in landing.unfinished:
-        console.print(f"landing/{site}/{name} looks unfinished by its ending; it is not read")
+        out.print(f"landing/{site}/{name} looks unfinished by its ending; it is not read")
     return good
 
 
 def show_catalogue(event_type: str | None) -> None:
     """Print kinds of event, or the fields of one."""
-    console = Console(highlight=False)
+    out = console()
     known = catalogue()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     if event_type is None:
@@ -177,7 +187,7 @@ def show_catalogue(event_type: str | None) -> None:
             table.add_column(name)
         for name, event in known.events.items():
             table.add_row(name, event.label, ", ".join(event.needs))
-        console.print(table)
+        out.print(table)
         return
     if event_type not in known.events:
         raise UserError(f"{event_type} is not in the catalogue; `dyadlog catalogue` lists all kinds of event")
@@ -191,7 +201,7 @@ def show_catalogue(event_type: str | None) -> None:
     if event.instrument:
         table.add_row("payload.items", "numbers by item", "yes", "answers; null where missing")
         table.add_row("payload.missing", "codes by item", "", f"why: {', '.join(known.missing_codes)}")
-    console.print(table)
+    out.print(table)
 
 
 def _type(field: Field) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,8 @@ def lab(tmp_path: Path) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[Path]:
-    yield SHARED
+def shared() -> Path:
+    return SHARED
 
 
 def client(name: str = "c1", **more: Any) -> dict[str, Any]:

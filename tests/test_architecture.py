@@ -39,7 +39,9 @@ def test_imports_run_one_way(floor: str) -> None:
     above = FLOORS[FLOORS.index(floor) + 1 :]
     for path in (ROOT / floor).rglob("*.py"):
         for name in imports(path):
-            assert not any(name.startswith(f"dyadlog.{other}") for other in above), f"{path.name} imports {name}"
+            assert not any(name.startswith(f"dyadlog.{other}") for other in above), (
+                f"{path.name} imports {name}"
+            )
 
 
 def test_rooms_of_assets_import_only_those_below() -> None:
@@ -47,7 +49,9 @@ def test_rooms_of_assets_import_only_those_below() -> None:
         above = ROOMS[ROOMS.index(room) + 1 :]
         for path in (ROOT / "assets" / room).rglob("*.py"):
             for name in imports(path):
-                assert not any(name.startswith(f"dyadlog.assets.{other}") for other in above), f"{room}: {name}"
+                assert not any(name.startswith(f"dyadlog.assets.{other}") for other in above), (
+                    f"{room}: {name}"
+                )
 
 
 def test_dagster_is_known_to_orchestration_only() -> None:
@@ -68,16 +72,34 @@ def test_all_bytes_of_the_log_go_through_the_storage() -> None:
 
 # --- SQL -------------------------------------------------------------------------------------
 
-CLOCKS = {"now", "current_date", "current_timestamp", "current_time", "localtimestamp", "today", "get_current_time"}
+CLOCKS = {
+    "now",
+    "current_date",
+    "current_timestamp",
+    "current_time",
+    "localtimestamp",
+    "today",
+    "get_current_time",
+}
 CLOCKS |= {"rand", "random", "uuid", "gen_random_uuid", "nextval"}
 ORDERED = (exp.ArrayAgg, exp.First, exp.Last, exp.AnyValue, exp.GroupConcat)
-FLOATING = (exp.Avg, exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.Variance, exp.VariancePop, exp.Corr, exp.Median)
+FLOATING = (
+    exp.Avg,
+    exp.Stddev,
+    exp.StddevSamp,
+    exp.StddevPop,
+    exp.Variance,
+    exp.VariancePop,
+    exp.Corr,
+    exp.Median,
+)
 
 
 def clocks(tree: exp.Expr) -> set[str]:
     """Functions that give another answer each time."""
     called = {
-        (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower() for node in tree.find_all(exp.Func)
+        (node.name if isinstance(node, exp.Anonymous) else node.sql_name()).lower()
+        for node in tree.find_all(exp.Func)
     }
     return called & CLOCKS
 
@@ -108,7 +130,9 @@ def test_only_exact_numbers_are_summed() -> None:
     allowed = {"keyed", "filled_sum", "expected", "received", "lines", "n"}
     for name, model in models().items():
         for node in sqlglot.parse_one(model.sql, dialect="duckdb").find_all(exp.Sum):
-            assert node.this.name in allowed, f"{name}: {node.sql()}: is this an exact number? then add it here"
+            assert node.this.name in allowed, (
+                f"{name}: {node.sql()}: is this an exact number? then add it here"
+            )
 
 
 @pytest.mark.parametrize("name", list(models()))
@@ -161,7 +185,19 @@ def test_every_code_in_the_program_is_registered_and_every_registered_one_is_use
     text = "".join(p.read_text("utf-8") for f in FLOORS[:2] for p in (ROOT / f).rglob("*.py"))
     text += "".join(m.sql for m in models().values())
     used = set(re.findall(r"[\"'@]([A-Z]+(?:_[A-Z0-9]+)+)[\"'@]", text))
-    prefixes = {"FILE", "LINE", "FIELD", "VALUE", "TIME", "REASON", "SITE", "EVENT", "INSTRUMENT", "RATER", "ITEM"}
+    prefixes = {
+        "FILE",
+        "LINE",
+        "FIELD",
+        "VALUE",
+        "TIME",
+        "REASON",
+        "SITE",
+        "EVENT",
+        "INSTRUMENT",
+        "RATER",
+        "ITEM",
+    }
     prefixes |= {"ANSWER", "MISSING", "FACT", "SESSION", "TOTAL", "DESIGN", "EXPECTATION", "CHECK"}
     assert {u for u in used if u.split("_")[0] in prefixes} == set(codes())
 
@@ -211,6 +247,10 @@ def test_every_locked_package_has_a_hash() -> None:
 
 
 def test_modules_stay_small() -> None:
-    ours = [p for p in tracked() if p.suffix in (".py", ".sql") and p.relative_to(ROOT).parts[0] in (*FLOORS, "dbt_like_sql")]
+    ours = [
+        p
+        for p in tracked()
+        if p.suffix in (".py", ".sql") and p.relative_to(ROOT).parts[0] in (*FLOORS, "dbt_like_sql")
+    ]
     long = {p.name: n for p in ours if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}

@@ -89,7 +89,11 @@ def test_a_fact_waits_for_its_client_and_session_and_is_then_used_without_being_
 
 
 def test_intake_belongs_to_no_session(lab: Lab) -> None:
-    lab.drop("site-a", "1.ndjson", [client(), phq(0, 2) | {"payload": phq(0, 2)["payload"] | {"occasion": "intake"}}])
+    lab.drop(
+        "site-a",
+        "1.ndjson",
+        [client(), phq(0, 2) | {"payload": phq(0, 2)["payload"] | {"occasion": "intake"}}],
+    )
     lab.night()
     assert scores(lab) == [(0, 18.0)]
 
@@ -128,6 +132,6 @@ def test_a_form_filled_in_twice_for_a_session_counts_once_the_first_recorded(lab
     late = rating(1, 5, recorded_day=9) | {"event_id": "a"}
     lab.drop("site-a", "1.ndjson", [client(), session(1), late, early])
     lab.night()
-    assert lab.rows("select score, n_ratings, event_id from marts.alliance_session where scale = 'total'") == [
-        (24.0, 2, "z")
-    ]
+    assert lab.rows(
+        "select score, n_ratings, event_id from marts.alliance_session where scale = 'total'"
+    ) == [(24.0, 2, "z")]

@@ -44,7 +44,9 @@ def _moments(folder: Path) -> dict[str, Callable[[], bool]]:
     }
 
 
-def _kill_at(process: subprocess.Popen[bytes], reached: Callable[[], bool], delay: float, latest: float) -> None:
+def _kill_at(
+    process: subprocess.Popen[bytes], reached: Callable[[], bool], delay: float, latest: float
+) -> None:
     end = time.monotonic() + latest
     while process.poll() is None and time.monotonic() < end and not reached():
         time.sleep(0.0005)
@@ -69,7 +71,9 @@ def test_a_killed_night_loses_nothing(lab: Lab, worker: int) -> None:
         process = subprocess.Popen(
             [*COMMAND, str(lab.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        _kill_at(process, reached, dice.random() * 0.03, dice.uniform(0.5, 12) if moment == "any time" else 60)
+        _kill_at(
+            process, reached, dice.random() * 0.03, dice.uniform(0.5, 12) if moment == "any time" else 60
+        )
         kills += process.returncode == -signal.SIGKILL
         log = open_log(lab.study)
         verify(log)

@@ -24,7 +24,9 @@ def receipt(name: str = "a") -> Receipt:
 
 
 def append(log: EventLog, name: str = "a", when: datetime = NOW) -> None:
-    log.append(log.head(), "rejected_file", receipt(name), received_at=when, rules_digest="r", code_version="v")
+    log.append(
+        log.head(), "rejected_file", receipt(name), received_at=when, rules_digest="r", code_version="v"
+    )
 
 
 def test_put_takes_a_name_once(tmp_path: Path) -> None:

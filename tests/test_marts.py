@@ -26,7 +26,9 @@ def total(lab: Lab) -> list[tuple[object, ...]]:
         ({"items": 12}, 5, 60.0),
     ],
 )
-def test_sentinels_that_follow_from_the_published_keys(lab: Lab, form: dict, answer: int, expected: float) -> None:
+def test_sentinels_that_follow_from_the_published_keys(
+    lab: Lab, form: dict, answer: int, expected: float
+) -> None:
     lab.drop("site-a", "1.ndjson", [client(), session(1), rating(1, answer, **form)])
     lab.night()
     assert total(lab)[0][0] == expected
@@ -69,7 +71,9 @@ def test_oq45_missing_item_takes_the_rounded_mean_of_its_subscale(lab: Lab) -> N
 
 
 def test_a_claimed_total_is_compared_and_never_used(lab: Lab) -> None:
-    lab.drop("site-a", "1.ndjson", [client(), session(1), session(2), phq(1, 1, total=9), phq(2, 1, total=34)])
+    lab.drop(
+        "site-a", "1.ndjson", [client(), session(1), session(2), phq(1, 1, total=9), phq(2, 1, total=34)]
+    )
     lab.night()
     assert lab.rows("select session_number, score, claim_agrees from marts.instrument_score order by 1") == [
         (1, 9.0, True),
@@ -135,7 +139,9 @@ def test_completeness_counts_forms_of_held_sessions_only(lab: Lab) -> None:
 def test_no_data_is_a_finding_and_never_a_percentage(lab: Lab) -> None:
     lab.drop("site-a", "1.ndjson", [client()])
     lab.night()
-    silent = lab.rows("select code, outcome from quality.finding where site_id = 'site-c' and outcome <> 'not_applicable'")
+    silent = lab.rows(
+        "select code, outcome from quality.finding where site_id = 'site-c' and outcome <> 'not_applicable'"
+    )
     assert silent == [("SITE_SILENT", "warn")]
 
 

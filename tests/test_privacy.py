@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from dyadlog.orchestration.guard import StepFailedError, guarded
 from tests.conftest import Lab, client, phq, session
@@ -35,7 +36,16 @@ def _bad_files(lab: Lab) -> None:
         bad.append({**base, name: next(m)})
     bad += [{**base, next(m): 1}, {**base, next(m): {"deep": next(m)}}, {**base, "event_type": next(m)}]
     bad += [{**base, "site_id": next(m)}, {**base, "payload": next(m)}, {**base, "payload": [next(m)]}]
-    for name in ("instrument", "version", "rater", "occasion", "claimed_total", "seconds", "medium", "missing"):
+    for name in (
+        "instrument",
+        "version",
+        "rater",
+        "occasion",
+        "claimed_total",
+        "seconds",
+        "medium",
+        "missing",
+    ):
         bad.append(payload(**{name: next(m) + "?"}))
     bad += [payload(items={"1": next(m)}), payload(items={next(m): 1}), payload(items=[next(m)])]
     bad += [payload(items={"1": 1}, missing={"1": next(m)}), payload(**{next(m): 1})]
@@ -49,7 +59,9 @@ def _bad_files(lab: Lab) -> None:
     rest = list(m)
     assert rest, "some markers must be left for the table"
     head = "client;number;status\n"
-    rows = "".join(f"{marker} x;1;held\n" for marker in rest[:2]) + "".join(f"c1;1;{marker}\n" for marker in rest[2:4])
+    rows = "".join(f"{marker} x;1;held\n" for marker in rest[:2]) + "".join(
+        f"c1;1;{marker}\n" for marker in rest[2:4]
+    )
     lab.drop("site-c", "visits.csv", head + rows + "".join(f"c1;{marker}\n" for marker in rest[4:]))
 
 
@@ -93,7 +105,9 @@ def test_no_value_of_a_refused_record_leaves_the_quarantine(tmp_path: Path) -> N
     study.write_text(study.read_text().replace("{id: site-c}", "{id: site-c, mappings: [visits.yaml]}"))
     (lab.folder / "visits.yaml").write_text(MAPPING)
     _bad_files(lab)
-    landed = b"".join(p.read_bytes() for p in (lab.folder / "landing").rglob("*") if p.is_file() and p.suffix != ".gz")
+    landed = b"".join(
+        p.read_bytes() for p in (lab.folder / "landing").rglob("*") if p.is_file() and p.suffix != ".gz"
+    )
     assert sum(marker.encode() in landed for marker in MARKERS) >= 49  # the gzip file hides one
     done = subprocess.run(
         [sys.executable, "-m", "dyadlog.orchestration.cli", "night", "-s", str(lab.folder)],
@@ -105,10 +119,14 @@ def test_no_value_of_a_refused_record_leaves_the_quarantine(tmp_path: Path) -> N
     assert len(produced) > 20
     assert any(name.startswith("state/dagster") for name in produced)
     assert any(name.startswith("reports/site-a") for name in produced)
-    leaks = sorted({(name, marker) for name, data in produced.items() for marker in MARKERS if marker.encode() in data})
+    leaks = sorted(
+        {(name, marker) for name, data in produced.items() for marker in MARKERS if marker.encode() in data}
+    )
     assert leaks == []
     kept = b"".join(p.read_bytes() for p in (lab.folder / "quarantine").rglob("*") if p.is_file())
-    assert sum(marker.encode() in kept for marker in MARKERS) >= 40, "held-back lines must be in the quarantine"
+    assert sum(marker.encode() in kept for marker in MARKERS) >= 40, (
+        "held-back lines must be in the quarantine"
+    )
 
 
 def test_the_quarantine_is_readable_by_its_owner_only(lab: Lab) -> None:
@@ -120,13 +138,11 @@ def test_the_quarantine_is_readable_by_its_owner_only(lab: Lab) -> None:
 
 
 def test_an_unexpected_error_is_named_and_its_text_is_kept_from_view(lab: Lab) -> None:
-    try:
-        with guarded(lab.study, "models"):
-            raise RuntimeError("the record says Zq99xMarker")
-    except StepFailedError as error:
-        assert "Zq99xMarker" not in str(error)
-        assert "RuntimeError" in str(error)
-        assert error.__suppress_context__
+    with pytest.raises(StepFailedError) as error, guarded(lab.study, "models"):
+        raise RuntimeError("the record says Zq99xMarker")
+    assert "Zq99xMarker" not in str(error.value)
+    assert "RuntimeError" in str(error.value)
+    assert error.value.__suppress_context__
     kept = lab.folder / "quarantine/last-error.txt"
     assert "Zq99xMarker" in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0

@@ -30,7 +30,11 @@ def test_a_reader_keeps_its_answers_and_a_new_one_sees_the_new_ones(lab: Lab) ->
             lab.night()
         assert reader.execute(ask).fetchall() == [(1,)]
         other = subprocess.run(
-            [sys.executable, "-c", f"import duckdb; print(duckdb.connect({str(current)!r}, read_only=True).sql('{ask}').fetchall())"],
+            [
+                sys.executable,
+                "-c",
+                f"import duckdb; print(duckdb.connect({str(current)!r}, read_only=True).sql('{ask}').fetchall())",
+            ],
             capture_output=True,
             text=True,
             check=True,
@@ -44,7 +48,17 @@ def test_old_clients_can_open_the_file(lab: Lab, tmp_path: Path) -> None:
     build = lab.night()
     place = tmp_path / "old"
     got = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(place), f"duckdb=={OLD_CLIENT}"],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--no-deps",
+            "--target",
+            str(place),
+            f"duckdb=={OLD_CLIENT}",
+        ],
         capture_output=True,
         check=False,
     )
@@ -56,13 +70,19 @@ def test_old_clients_can_open_the_file(lab: Lab, tmp_path: Path) -> None:
         "print(duckdb.__version__, d.execute('select score from marts.outcome_score').fetchall())"
     )
     seen = subprocess.run(
-        [sys.executable, "-S", "-c", script], env={"PYTHONPATH": str(place)}, capture_output=True, text=True, check=True
+        [sys.executable, "-S", "-c", script],
+        env={"PYTHONPATH": str(place)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert seen.stdout.strip() == f"{OLD_CLIENT} [(18.0,)]"
     assert STORAGE_VERSION == "v1.2.0"
 
 
-def test_a_broken_law_blocks_publication_and_yesterday_stays(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_law_blocks_publication_and_yesterday_stays(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab.drop("site-a", "1.ndjson", [client(), session(1)])
     lab.night()
     before = lab.rows("select * from meta.build")
@@ -88,7 +108,9 @@ def test_every_published_column_explains_itself(lab: Lab) -> None:
         "where schema_name in ('marts', 'quality') and coalesce(comment, '') = ''"
     )
     assert silent == []
-    there = lab.rows("select schema_name || '.' || table_name from duckdb_tables() where schema_name <> 'meta' order by 1")
+    there = lab.rows(
+        "select schema_name || '.' || table_name from duckdb_tables() where schema_name <> 'meta' order by 1"
+    )
     assert [name for (name,) in there] == sorted(contracts())
 
 

@@ -29,7 +29,10 @@ def problems(folder: Path, text: str) -> list[str]:
             ("study: lab", "study: a b"),
             'study.yaml:1: key `study`: found \'a b\', expected a name of letters, digits, ".", "_" and "-", at most 64',
         ),
-        (("title: Laboratory", "titel: x"), "study.yaml:2: key `titel` is not a known key; check the spelling or remove it"),
+        (
+            ("title: Laboratory", "titel: x"),
+            "study.yaml:2: key `titel` is not a known key; check the spelling or remove it",
+        ),
         (("title: Laboratory\n", ""), "study.yaml:1: key `title` is missing; expected a value here"),
         (
             ("{id: site-c}", "{id: site-a}"),
@@ -59,9 +62,15 @@ def problems(folder: Path, text: str) -> list[str]:
             ("{id: site-a}", "{id: site-a, mappings: [../../etc/passwd]}"),
             "study.yaml:3: key `sites[0].mappings[0]`: found '../../etc/passwd', expected a file inside the study folder",
         ),
-        (("title: Laboratory", "title: a\ntitle: b"), "study.yaml:3: key `title` is given twice; keep one of them"),
+        (
+            ("title: Laboratory", "title: a\ntitle: b"),
+            "study.yaml:3: key `title` is given twice; keep one of them",
+        ),
         (("title: Laboratory", "title: [a"), "study.yaml:3: not valid YAML:"),
-        (("title: Laboratory", "title: a\ntime_basis: absolute"), "a `legal_basis` beside `time_basis: absolute`"),
+        (
+            ("title: Laboratory", "title: a\ntime_basis: absolute"),
+            "a `legal_basis` beside `time_basis: absolute`",
+        ),
     ],
 )
 def test_a_mistake_gets_one_clear_sentence(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
@@ -89,13 +98,18 @@ events:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (("session.held", "session.hold"), "m.yaml:4: key `events[0].event_type`: found 'session.hold', expected a kind"),
+        (
+            ("session.held", "session.hold"),
+            "m.yaml:4: key `events[0].event_type`: found 'session.hold', expected a kind",
+        ),
         (("client_id", "patient"), "m.yaml:6: key `events[0].envelope.patient`: not a field of the envelope"),
         (('separator: ";"', "separator: ':'"), "m.yaml:2: key `separator`: found ':', expected"),
         (("{column: b}", "{}"), "exactly one of `const`, `column`, `text` and `first_of`"),
     ],
 )
-def test_a_mistake_in_a_mapping_is_told_the_same_way(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
+def test_a_mistake_in_a_mapping_is_told_the_same_way(
+    tmp_path: Path, change: tuple[str, str], sentence: str
+) -> None:
     (tmp_path / "m.yaml").write_text(MAPPING.replace(*change))
     found = problems(tmp_path, STUDY.replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}"))
     assert any(sentence in one for one in found), found

@@ -1,0 +1,109 @@
+"""The asset graph, run by the real Dagster."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dyadlog.assets.warehouse import build as warehouse
+from dyadlog.assets.warehouse.models import models
+from dyadlog.orchestration.definitions import INVARIANTS, JOB, all_sites, build_definitions
+from tests.conftest import Lab, client, phq, session
+
+ROOT = Path(__file__).parents[1]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+def run(lab: Lab, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    job = build_definitions(lab.study).resolve_job_def(JOB)
+    return job.execute_in_process(
+        instance=instance, tags=all_sites(lab.study), run_config=QUIET, raise_on_error=False
+    )
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    return dg.DagsterInstance.ephemeral()
+
+
+def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance: dg.DagsterInstance) -> None:
+    lab.drop("site-a", "1.ndjson", [client(), session(1), phq(1, 2)])
+    lab.drop("site-c", "1.ndjson", [client()])
+    result = run(lab, instance)
+    assert result.success
+    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    assert made == {name.replace(".", "/") for name in models()} | {
+        "event_log",
+        "published_database",
+        "site_reports",
+    }
+    assert {e.check_name for e in result.get_asset_check_evaluations() if e.passed} == set(INVARIANTS)
+    assert set(instance.get_materialized_partitions(dg.AssetKey("event_log"))) == set(lab.study.site_ids)
+    scored = instance.get_latest_materialization_event(dg.AssetKey(["marts", "outcome_score"]))
+    assert scored is not None
+    told = scored.asset_materialization.metadata
+    assert told["dagster/row_count"].value == 1
+    assert {"seconds", "peak_megabytes", "commit"} <= set(told)
+    assert lab.rows("select score from marts.outcome_score") == [(18.0,)]
+
+
+def test_a_broken_invariant_blocks_publication_and_reports(
+    lab: Lab, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.drop("site-a", "1.ndjson", [client()])
+    assert run(lab, instance).success
+    before = sorted(p.name for p in (lab.folder / "marts").iterdir())
+    lab.drop("site-a", "2.ndjson", [session(1)])
+    real = warehouse.load
+
+    def lose(duck, study, log, upto):  # type: ignore[no-untyped-def]
+        real(duck, study, log, upto)
+        duck.execute("create or replace table kept as select * from log.fact limit 1")
+        duck.execute("create or replace view log.fact as select * from kept")
+
+    monkeypatch.setattr(warehouse, "load", lose)
+    result = run(lab, instance)
+    assert not result.success
+    assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["conservation"]
+    made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
+    assert not made & {"published_database", "site_reports"}
+    assert sorted(p.name for p in (lab.folder / "marts").iterdir()) == before
+
+
+def test_lineage_scope_and_source_are_on_the_assets(lab: Lab) -> None:
+    graph = build_definitions(lab.study).resolve_asset_graph()
+    node = graph.get(dg.AssetKey(["marts", "instrument_score"]))
+    assert dg.AssetKey(["intermediate", "answer"]) in node.parent_keys
+    assert node.metadata["scope"] == "site"
+    assert "keyed" in str(node.metadata["dagster/column_lineage"])
+    assert "select" in (node.description or "")
+
+
+def test_schedule_and_sensor(lab: Lab) -> None:
+    definitions = build_definitions(lab.study)
+    schedule = definitions.resolve_schedule_def("nightly_schedule")
+    assert schedule.cron_schedule == "0 2 * * *"
+    sensor = definitions.resolve_sensor_def("new_deliveries")
+    with dg.build_sensor_context() as context:
+        assert isinstance(sensor(context), dg.SkipReason)
+        lab.drop("site-a", "1.ndjson", [client()])
+        request = sensor(context)
+        assert isinstance(request, dg.RunRequest)
+        assert request.tags == all_sites(lab.study)
+
+
+def test_the_workspace_opens_on_the_example_study(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "-w", str(ROOT / "workspace.yaml")],
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path), "DAGSTER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Validation successful" in done.stderr + done.stdout

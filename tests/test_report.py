@@ -1,0 +1,380 @@
+"""The page of a site and the night sheet: complete, honest, closed to the outside, always the same bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import jsonschema
+import pytest
+
+from dyadlog.assets.quality import twin
+from dyadlog.assets.quality.report import (
+    NightId,
+    NightNotes,
+    StepSeconds,
+    night_of,
+    write_night_sheet,
+    write_site_reports,
+)
+from dyadlog.schemas.codes import codes
+from tests.conftest import Lab, client, phq, rating, session
+
+MEGABYTE = 1_000_000
+SIMULATED = """\
+study: lab
+title: Laboratory
+simulated: true
+sites: [{id: site-a, name: Clinic <North>}, {id: site-b}, {id: site-c}]
+measures:
+  - {id: wai_client, instrument: wai-sr, version: client-1-5, rater: client, occasion: post_session, role: alliance}
+  - {id: phq, instrument: phq-9, version: "1", rater: client, occasion: pre_session, role: outcome}
+  - {id: phq_intake, instrument: phq-9, version: "1", rater: client, occasion: intake, role: outcome}
+  - {id: phq_later, instrument: phq-9, version: "1", rater: client, occasion: follow_up, role: outcome}
+"""
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.text = path.read_text("utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self._style = False
+        self.feed(self.text)
+        self.words = " ".join(self.words.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._style = tag == "style"
+
+    def handle_data(self, data: str) -> None:
+        if not self._style:
+            self.words += f"{data} "
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def reports(lab: Lab, **notes: Any) -> tuple[NightId, dict[str, Path]]:
+    """Build, write all pages, return them by name."""
+    build = lab.build().path
+    night = night_of(build)
+    pages = dict(zip(lab.study.site_ids, write_site_reports(lab.study, build, night), strict=True))
+    return night, pages | {"": write_night_sheet(lab.study, build, night, notes=NightNotes(**notes))}
+
+
+def told(page: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((page.parent / "report.json").read_bytes())
+    return found
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Lab:
+    """Site a delivers over three weeks with faults, site b one clean file, site c never."""
+    lab = Lab(tmp_path / "study", SIMULATED)
+    for week in range(3):
+        events = [event for n in (3 * week + 1, 3 * week + 2) for event in (session(n), rating(n, 3))]
+        lab.drop("site-a", f"alpha-week-{week}.ndjson", [client(), *events] if not week else events)
+        lab.receive()
+        lab.clock += timedelta(days=7)
+    lab.drop(
+        "site-a",
+        "alpha-faults.ndjson",
+        [session(20), rating(20, 9), phq(21, 1), {"event_id": "x"}, rating(20, 2, total=77), session(1)],
+    )
+    lab.drop("site-a", "alpha-again.ndjson", (lab.folder / "landing/site-a/alpha-week-0.ndjson").read_bytes())
+    lab.drop("site-a", "alpha-list.docx", b"PK")
+    lab.drop(
+        "site-b", "beta-only.ndjson", [client("b1"), session(1, "b1"), rating(1, 4, "b1"), phq(1, 1, "b1")]
+    )
+    lab.receive()
+    return lab
+
+
+def test_page_of_a_site_has_every_part(busy: Lab) -> None:
+    night, pages = reports(busy)
+    page = Page(pages["site-a"])
+    assert night.name == "2026-04-04-000007"
+    assert pages["site-a"] == busy.folder / "reports/site-a" / night.name / "index.html"
+    assert "Accepted, with 2 lines held back; 1 file could not be read." in page.words
+    assert "SIMULATED DATA" in page.words
+    assert "Clinic <North>" in page.words
+    for part in ("verdict", "receipt", "todo", "completeness", "checks", "earlier"):
+        assert any(attributes.get("id") == part for attributes in page.all("h2")), part
+    assert "11 sent = 3 accepted + 6 already had + 2 held back ✓ balances" in page.words
+    for name in ("alpha-faults.ndjson", "alpha-again.ndjson", "alpha-list.docx", "alpha-week-1.ndjson"):
+        assert name in page.words
+    assert night.commit_sha256[:16] in page.words
+    assert "your receipt: keep this line" in page.words
+    assert page.all("svg"), "three weeks of deliveries are worth a chart"
+
+
+def test_to_do_is_worst_first_with_counts_and_fixes(busy: Lab) -> None:
+    _, pages = reports(busy)
+    found = told(pages["site-a"])
+    todo = {card["code"]: card for card in found["todo"]}
+    assert [card["outcome"] for card in found["todo"]] == sorted(
+        (card["outcome"] for card in found["todo"]), key=("fail", "warn", "crashed").index
+    )
+    assert found["todo"][0]["code"] == "FILE_TYPE_UNKNOWN"
+    card = todo["ANSWER_OUT_OF_RANGE"]
+    assert card["fix"] == codes()["ANSWER_OUT_OF_RANGE"].fix
+    # One line breaks twelve items: how many lines break any of them cannot be told from counts per item.
+    assert (card["n"], card["exact"], card["fields_total"]) == (1, False, 12)
+    assert card["words"].startswith("or more of ")
+    assert card["since"] == "New: first seen tonight."
+    assert todo["TOTAL_DISAGREES"]["words"] == "of 1 total sent"
+    assert todo["FACT_PENDING_SESSION"]["n"] == 1
+    words = Page(pages["site-a"]).words
+    assert not [card["code"] for card in found["todo"] if "`" not in card["fix"] and card["fix"] not in words]
+
+
+def test_nothing_is_said_of_nothing(busy: Lab) -> None:
+    _, pages = reports(busy)
+    silent, page = told(pages["site-c"]), Page(pages["site-c"])
+    assert silent["verdict"]["level"] == "never_delivered"
+    assert "this site has never delivered" in page.words
+    assert [card["code"] for card in silent["todo"]] == ["SITE_SILENT"]
+    assert "%" not in page.words
+    assert "✓" not in page.words
+    assert all(row["outcomes"]["pass"] == 0 for row in silent["checks"])
+    assert all(row["expected"] == 0 and "due" in row["verdict"] for row in silent["completeness"]["rows"])
+    assert "nothing can be said about completeness" in page.words
+
+
+def test_completeness_counts_and_shades_in_words(busy: Lab) -> None:
+    _, pages = reports(busy)
+    matrix = told(pages["site-a"])["completeness"]
+    rows = {row["measure_id"]: row for row in matrix["rows"]}
+    assert (rows["wai_client"]["received"], rows["wai_client"]["expected"]) == (7, 7)
+    assert rows["wai_client"]["verdict"] == "complete"
+    assert (rows["phq"]["received"], rows["phq"]["expected"]) == (0, 7)
+    assert rows["phq"]["verdict"] == "7 missing; too few due to judge"
+    assert {cell["state"] for cell in rows["phq"]["cells"]} == {"none", "not_due"}
+    assert rows["phq_later"]["verdict"].startswith("not judged")
+    assert len(matrix["bands"]) <= 14
+    assert "7 of 15 expected forms are in use; 8 forms are missing." in Page(pages["site-a"]).words
+
+
+def test_kahn_cells_add_up(busy: Lab) -> None:
+    _, pages = reports(busy)
+    for site in busy.study.site_ids:
+        rows = told(pages[site])["checks"]
+        assert [row["category"] for row in rows] == ["conformance", "completeness", "plausibility"]
+        assert all(sum(row["outcomes"].values()) == row["checks"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("site", "others"), [("site-a", ("site-b", "site-c", "beta")), ("site-b", ("site-a", "alpha"))]
+)
+def test_a_site_sees_nothing_of_another(busy: Lab, site: str, others: tuple[str, ...]) -> None:
+    reports(busy)
+    for path in (busy.folder / "reports" / site).rglob("*"):
+        if path.is_file():
+            assert not [name for name in others if name in path.read_text("utf-8")], path.name
+
+
+def test_no_participant_and_no_event_is_named(busy: Lab) -> None:
+    busy.drop(
+        "site-a", "m.ndjson", [client("Qx77client"), {**session(1, "Qx77client"), "event_id": "Qx77event"}]
+    )
+    busy.receive()
+    reports(busy)
+    for path in (busy.folder / "reports").rglob("*"):
+        if path.is_file():
+            assert b"Qx77" not in path.read_bytes(), path.name
+
+
+def test_pages_stand_alone(busy: Lab) -> None:
+    reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
+    pages = list((busy.folder / "reports").rglob("*.html"))
+    assert len(pages) == 7
+    for path in pages:
+        page = Page(path)
+        assert path.stat().st_size < MEGABYTE
+        assert not re.search(r"https?:|//\w|@import|url\((?!#)", page.text), path
+        assert not page.all("script")
+        assert page.all("html")[0]["lang"] == "en"
+        assert len(page.all("main")) == len(page.all("h1")) == 1
+        assert len(page.all("caption")) == len(page.all("table"))
+        assert all("scope" in attributes for attributes in page.all("th"))
+        for link in page.all("a"):
+            where, _, part = (link["href"] or "").partition("#")
+            assert not where or (path.parent / where).is_file(), (path, where)
+            assert not part or f'id="{part}"' in page.text
+
+
+def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
+    reports(busy, unfinished=[("site-b", "x.part")], steps=[StepSeconds("build", 1.5)])
+    folder = Path(twin.__file__).parent
+    for name in twin.PUBLISHED:
+        assert (folder / name).read_text("utf-8") == twin.schema(name), (
+            "run python -m dyadlog.assets.quality.twin"
+        )
+    site = json.loads((folder / "report.schema.json").read_bytes())
+    for path in (busy.folder / "reports").rglob("report.json"):
+        jsonschema.validate(json.loads(path.read_bytes()), site)
+    night = json.loads((folder / "night.schema.json").read_bytes())
+    jsonschema.validate(json.loads((busy.folder / "reports/night.json").read_bytes()), night)
+
+
+def test_same_marts_same_bytes(busy: Lab) -> None:
+    def written() -> dict[str, bytes]:
+        reports(busy, steps=[StepSeconds("build", 1.5)])
+        return {
+            str(path): path.read_bytes() for path in (busy.folder / "reports").rglob("*") if path.is_file()
+        }
+
+    first = written()
+    assert written() == first
+    assert not [name for name in first if name.endswith(".new")]
+
+
+def test_night_sheet_has_a_line_per_site_and_what_needs_a_human(busy: Lab) -> None:
+    night, pages = reports(
+        busy,
+        unfinished=[("site-b", "copying.ndjson.part")],
+        strangers=["site-x"],
+        steps=[StepSeconds("build marts", 2.5)],
+        remarks=["The disk is nearly full."],
+    )
+    words = Page(pages[""]).words
+    assert "2 of 3 sites delivered and 1 has never delivered." in words
+    for part in (
+        "has never delivered",
+        "copying.ndjson.part",
+        "site-x",
+        "build marts 2.50",
+        "The disk is nearly full.",
+    ):
+        assert part in words, part
+    sheet = json.loads((busy.folder / "reports/night.json").read_bytes())
+    assert [line["site_id"] for line in sheet["lines"]] == ["site-a", "site-b", "site-c"]
+    assert sheet["needs"][0]["text"] == "The disk is nearly full."
+    assert ("site-a", "1 file could not be read tonight.") in [
+        (n["site_id"], n["text"]) for n in sheet["needs"]
+    ]
+    assert night.name in Page(busy.folder / "reports/site-a/index.html").words
+
+
+def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
+    for week in range(4):
+        lab.drop("site-a", f"{week}.ndjson", [client(f"c{week}")])
+        lab.receive()
+        lab.clock += timedelta(days=7)
+    lab.clock += timedelta(days=14)
+    lab.drop("site-b", "b.ndjson", [client()])
+    lab.receive()
+    _, pages = reports(lab)
+    assert told(pages["site-a"])["verdict"]["level"] == "late"
+    assert "last delivery on 4 April 2026, 21 days ago" in Page(pages[""]).words
+
+
+def test_nights_are_listed_newest_first(lab: Lab) -> None:
+    names = []
+    for week in range(3):
+        lab.drop("site-a", f"{week}.ndjson", [client(f"c{week}")])
+        lab.receive()
+        names.append(reports(lab)[0].name)
+        lab.clock += timedelta(days=7)
+    (lab.folder / "reports/site-a" / names[0] / "report.json").write_text("{")
+    reports(lab)
+    page = Page(lab.folder / "reports/site-a/index.html")
+    assert [a["href"] for a in page.all("a")][1:] == [f"{name}/index.html" for name in reversed(names)]
+    assert "no summary" in page.words
+
+
+def test_study_without_any_delivery(lab: Lab) -> None:
+    night, pages = reports(lab)
+    assert night.name == "no-delivery-000000"
+    assert "this site has never delivered" in Page(pages["site-b"]).words
+    assert "No site has delivered anything yet." in Page(pages[""]).words
+    assert told(pages["site-a"])["origin"]["as_of"] is None
+    assert "SIMULATED" not in Page(pages["site-a"]).words
+
+
+def test_unread_files_are_no_balance(lab: Lab) -> None:
+    lab.drop("site-a", "list.xlsx", b"PK")
+    lab.receive()
+    page = Page(reports(lab)[1]["site-a"])
+    assert "Not accepted: 1 file could not be read." in page.words
+    assert "No file could be read, so there is nothing to balance." in page.words
+    assert "✓ balances" not in page.words
+
+
+def test_a_receipt_that_does_not_balance_gets_no_tick(lab: Lab) -> None:
+    lab.drop("site-a", "a.ndjson", [client()])
+    lab.receive()
+    build = lab.build().path
+    with duckdb.connect(str(build)) as duck:
+        duck.execute("update quality.receipt set held_back = 5")
+    night = night_of(build)
+    page = Page(write_site_reports(lab.study, build, night, sites=["site-a"])[0])
+    assert "✗ does not balance" in page.words
+    assert "✓ balances" not in page.words
+    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    assert "does not balance" in sheet.words
+
+
+def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
+    lab.drop("site-a", "a.ndjson", [client()])
+    lab.receive()
+    build = lab.build().path
+    with duckdb.connect(str(build)) as duck:
+        duck.execute(
+            "insert into quality.finding select 'site-a', code, 'field-' || repeat('x', 40) || n, 'line', 'conformance', "
+            "'error', 'fail', n, 20000, '2026-03-14T02:00:00+00:00', '2026-03-14T02:00:00+00:00' "
+            "from range(5000) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
+        )
+        duck.execute(
+            "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', "
+            "'2026-03-14T02:00:00+00:00', 1, 1, 1, 0, 0 from range(1, 3000) r(n)"
+        )
+        duck.execute(
+            "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11 from range(0, 9999) r(n)"
+        )
+    (page,) = write_site_reports(lab.study, build, night_of(build), sites=["site-a"])
+    assert page.stat().st_size < MEGABYTE
+    assert (page.parent / "report.json").stat().st_size < MEGABYTE
+    words = Page(page).words
+    assert "and 4,994 more" in words
+    assert "20 of 3,000, those with trouble first" in words
+    assert len(told(page)["completeness"]["bands"]) <= 12
+
+
+def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab: Lab) -> None:
+    lab.drop("site-a", "a.ndjson", [client(), session(1)])
+    lab.receive()
+    build = lab.build().path
+    with duckdb.connect(str(build)) as duck:
+        duck.execute(
+            "insert into quality.finding values "
+            "('site-a', 'EXPECTATION_FAILED', 'session.filled', 'mart', 'plausibility', 'warn', 'fail', 1, 4, null, null), "
+            "('site-a', 'EXPECTATION_FAILED', 'session.status.listed', 'mart', 'plausibility', 'warn', 'pass', 0, 4, null, null), "
+            "('site-a', 'CHECK_CRASHED', 'other', 'mart', 'conformance', 'warn', 'crashed', 0, 0, null, null)"
+        )
+    night = night_of(build)
+    (page,) = write_site_reports(lab.study, build, night, sites=["site-a"])
+    todo = {card["code"]: card for card in told(page)["todo"]}
+    assert (todo["EXPECTATION_FAILED"]["n"], todo["EXPECTATION_FAILED"]["words"]) == (1, "of 3 expectations")
+    assert "A row of marts.session is empty in a column that must be filled. 1 of 4 rows" in Page(page).words
+    assert todo["CHECK_CRASHED"]["outcome"] == "crashed"
+    assert told(page)["checks"][0]["outcomes"]["crashed"] == 1
+    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    assert "for which a check could not be run" in sheet.words
+
+
+def test_wrong_night_and_wrong_site_are_refused(lab: Lab) -> None:
+    build = lab.build().path
+    with pytest.raises(ValueError, match="holds night no-delivery-000000"):
+        write_site_reports(lab.study, build, NightId("2026-01-01-000001", 1, "0" * 64))
+    with pytest.raises(ValueError, match="no sites of the study: site-z"):
+        write_site_reports(lab.study, build, night_of(build), sites=["site-z"])
