@@ -225,9 +225,9 @@ def _reports(study: Study) -> dg.AssetsDefinition:
         description="A page for every site and the night sheet for the study team.",
     )
     def site_reports() -> dg.MaterializeResult[None]:
-        from dyadlog.orchestration.reports import write_reports
-
         with guarded(study, "site_reports"):
+            from dyadlog.orchestration.reports import write_reports
+
             pages = write_reports(study, watcher())
         return dg.MaterializeResult(metadata={"pages": len(pages)})
 

@@ -1,0 +1,114 @@
+"""From report objects to HTML and JSON text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from dyadlog.assets.quality import words
+from dyadlog.assets.quality.chart import chart
+from dyadlog.assets.quality.completeness import in_words
+from dyadlog.assets.quality.facts import File
+from dyadlog.assets.quality.night import NightSheet
+from dyadlog.assets.quality.site import SiteReport
+from dyadlog.assets.quality.verdict import file_words
+
+# What fits on two printed pages; report.json holds more.
+FILES_ON_PAGE = 20
+CARDS_IN_FULL = 8
+FIELDS_ON_PAGE = 6
+FINDINGS_ON_PAGE = 80
+
+RECEIPT_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class PastNight:
+    """One night in the list of a site's nights."""
+
+    name: str
+    verdict: str
+    todo: str
+
+
+def coded(text: str) -> Markup:
+    """Text of ours with `names` between backticks set as code."""
+    pieces = [
+        Markup("<code>{}</code>").format(part) if odd % 2 else escape(part)
+        for odd, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(pieces)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "counted": words.counted,
+        "bytes": words.size,
+        "day": words.day,
+        "moment": words.moment,
+        "file_words": file_words,
+        "coded": coded,
+    }
+    environment.globals["receipt_digits"] = RECEIPT_DIGITS
+    return environment
+
+
+def to_json(report: SiteReport | NightSheet) -> str:
+    """The twin of the page for machines."""
+    return json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
+
+
+def site_page(report: SiteReport) -> str:
+    """A site's page."""
+    tonight = [file for file in report.files if file.tonight]
+    earlier = [file for file in report.files if not file.tonight]
+    drawing = chart(report.rhythm)
+    return _render(
+        "site.html.j2",
+        report=report,
+        origin=report.origin,
+        tonight=_troubled_first(tonight)[:FILES_ON_PAGE],
+        earlier=earlier[:FILES_ON_PAGE],
+        earlier_total=report.files_total - report.tonight.files,
+        cards=report.todo[:CARDS_IN_FULL],
+        more_cards=report.todo[CARDS_IN_FULL:],
+        fields_shown=FIELDS_ON_PAGE,
+        findings=report.findings[:FINDINGS_ON_PAGE],
+        complete=in_words(report.completeness),
+        drawing=drawing,
+        svg=Markup(drawing.svg) if drawing else None,  # noqa: S704 - drawn by us from numbers and dates only
+    )
+
+
+def _troubled_first(files: Sequence[File]) -> list[File]:
+    return sorted(files, key=lambda f: (f.outcome != "rejected_file", -f.held_back, -f.commit_seq))
+
+
+def nights_page(report: SiteReport, nights: Sequence[PastNight]) -> str:
+    """The list of a site's nights."""
+    return _render("nights.html.j2", report=report, origin=report.origin, nights=nights)
+
+
+def night_page(sheet: NightSheet, linked: Sequence[str]) -> str:
+    """The night sheet; `linked` names the sites whose page of this night exists."""
+    return _render("night.html.j2", sheet=sheet, origin=sheet.origin, linked=set(linked))
+
+
+def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(values).rstrip() + "\n"

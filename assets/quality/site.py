@@ -1,0 +1,113 @@
+"""The report of one site as one plain object: the page shows it, `report.json` is it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from dyadlog.assets.quality.chart import Period, periods
+from dyadlog.assets.quality.completeness import Matrix, matrix
+from dyadlog.assets.quality.facts import (
+    Account,
+    File,
+    Finding,
+    Habit,
+    Origin,
+    account,
+    habit,
+    read_files,
+    read_findings,
+    read_forms,
+)
+from dyadlog.assets.quality.todo import Card, KahnRow, cards, kahn
+from dyadlog.assets.quality.verdict import Verdict, verdict
+from dyadlog.schemas.expectations import expected
+from dyadlog.schemas.study import Study
+
+FORMAT = "dyadlog.site-report/1"
+
+# Both are far above what a site delivers in a year; they keep the page and its twin small whatever comes.
+FILES_LISTED = 200
+FINDINGS_LISTED = 500
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """Everything a site's page says.
+
+    Args:
+        format: name and version of this structure.
+        study: id of the study.
+        title: its title.
+        site_id: the site.
+        site_name: its name, if study.yaml gives one.
+        origin: where the figures come from.
+        verdict: the first line.
+        tonight: account of the files received on the day of the night.
+        total: account of all files.
+        habit: how the site delivers.
+        files: newest files.
+        files_total: number of files.
+        todo: reason codes that ask for something, worst first.
+        checks: checks by category and outcome.
+        findings: all findings.
+        findings_total: number of findings.
+        completeness: expected and received forms.
+        rhythm: lines received by day or week.
+    """
+
+    format: str
+    study: str
+    title: str
+    site_id: str
+    site_name: str | None
+    origin: Origin
+    verdict: Verdict
+    tonight: Account
+    total: Account
+    habit: Habit
+    files: list[File]
+    files_total: int
+    todo: list[Card]
+    checks: list[KahnRow]
+    findings: list[Finding]
+    findings_total: int
+    completeness: Matrix
+    rhythm: list[Period]
+
+
+def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteReport:
+    """Gather one site's report from the published file."""
+    files = read_files(duck, site_id, origin.as_of)
+    findings = read_findings(duck, site_id)
+    says = {name: each.says for name, each in expected(study).items()}
+    todo = cards(findings, files, origin.as_of, says)
+    tonight, total = account([f for f in files if f.tonight]), account(files)
+    habits = habit(files, origin.as_of)
+    return SiteReport(
+        format=FORMAT,
+        study=study.protocol.study,
+        title=study.protocol.title,
+        site_id=site_id,
+        site_name=next(site.name for site in study.protocol.sites if site.id == site_id),
+        origin=origin,
+        verdict=verdict(tonight, total, habits, todo, origin.as_of),
+        tonight=tonight,
+        total=total,
+        habit=habits,
+        files=files[:FILES_LISTED],
+        files_total=len(files),
+        todo=todo,
+        checks=kahn(findings, files),
+        findings=_open_first(findings)[:FINDINGS_LISTED],
+        findings_total=len(findings),
+        completeness=matrix(study, read_forms(duck, site_id)),
+        rhythm=periods(files, origin.as_of),
+    )
+
+
+def _open_first(findings: Sequence[Finding]) -> list[Finding]:
+    order = ("fail", "warn", "crashed", "pass", "not_applicable")
+    return sorted(findings, key=lambda f: (order.index(f.outcome), f.code, -f.n_violated, f.subject))

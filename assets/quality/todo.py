@@ -1,0 +1,223 @@
+"""From findings to what somebody should do, and to the table of all checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import get_args
+
+from dyadlog.assets.quality.facts import Category, File, Finding, Outcome
+from dyadlog.assets.quality.words import counted, day, number
+from dyadlog.schemas.codes import codes
+
+OPEN: tuple[Outcome, ...] = ("fail", "warn", "crashed")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+# A page is for people and stays small: a code with thousands of fields shows the worst, and says how many there are.
+FIELDS_LISTED = 100
+
+_SCOPES = ("site", "file", "line", "fact", "session", "design", "mart")
+_UNITS = {
+    "file": ("file", "files"),
+    "line": ("line", "lines"),
+    "fact": ("fact", "facts"),
+    "session": ("session", "sessions"),
+    "design": ("expected form", "expected forms"),
+    "site": ("site", "sites"),
+    "mart": ("expectation", "expectations"),
+    "TOTAL_DISAGREES": ("total sent", "totals sent"),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field, measure or expectation that a code is about.
+
+    Args:
+        name: its name.
+        n: how many violate there.
+        of: how many were looked at; null if unknown.
+        says: what is wrong there, for an expectation of the study.
+    """
+
+    name: str
+    n: int
+    of: int | None
+    says: str | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """One reason code that asks for something.
+
+    Args:
+        code: the reason code.
+        outcome: `fail`, `warn` or `crashed`.
+        kahn: category.
+        says: what is wrong.
+        why: why it matters.
+        fix: how to mend it at the source.
+        n: how many violate.
+        of: how many were looked at.
+        exact: False if `n` is a lower bound: one line may carry the code in several fields.
+        figure: the count as it is shown.
+        words: what the figure counts.
+        fields: the worst fields.
+        fields_total: number of fields.
+        first_seen: first delivery with the code, for codes that are counted by delivery.
+        last_seen: last delivery with the code.
+        since: the same in words.
+    """
+
+    code: str
+    outcome: Outcome
+    kahn: Category
+    says: str
+    why: str
+    fix: str
+    n: int
+    of: int | None
+    exact: bool
+    figure: str
+    words: str
+    fields: list[Field]
+    fields_total: int
+    first_seen: str | None
+    last_seen: str | None
+    since: str
+
+
+@dataclass(frozen=True)
+class KahnRow:
+    """Checks of one category by outcome.
+
+    Args:
+        category: category (Kahn et al. 2016).
+        checks: number of checks.
+        outcomes: number of checks by outcome.
+    """
+
+    category: Category
+    checks: int
+    outcomes: dict[Outcome, int]
+
+
+def cards(
+    findings: Sequence[Finding], files: Sequence[File], as_of: str | None, expectations: Mapping[str, str]
+) -> list[Card]:
+    """One card per reason code that is open, worst first.
+
+    Args:
+        findings: all findings of a site.
+        files: its files.
+        as_of: when the newest commit was received.
+        expectations: what each expectation of the study says when it does not hold.
+    """
+    by_code = groupby(sorted(findings, key=lambda f: f.code), key=lambda f: f.code)
+    found = [_card(code, list(group), findings, files, as_of, expectations) for code, group in by_code]
+    return sorted((card for card in found if card), key=_badness)
+
+
+def _badness(card: Card) -> tuple[int, int, int, str]:
+    scope = codes()[card.code].scope
+    return OPEN.index(card.outcome), _SCOPES.index(scope), -card.n, card.code
+
+
+def _card(
+    code: str,
+    group: list[Finding],
+    findings: Sequence[Finding],
+    files: Sequence[File],
+    as_of: str | None,
+    expectations: Mapping[str, str],
+) -> Card | None:
+    still = [finding for finding in group if finding.outcome in OPEN]
+    if not still:
+        return None
+    told = codes()[code]
+    n, of, exact = _count(still, findings)
+    first = min((f.first_seen for f in still if f.first_seen), default=None)
+    last = max((f.last_seen for f in still if f.last_seen), default=None)
+    fields = sorted(
+        (
+            Field(f.subject, f.n_violated, f.n_denominator, expectations.get(f.subject))
+            for f in still
+            if f.subject
+        ),
+        key=lambda field: (-field.n, field.name),
+    )
+    return Card(
+        code=code,
+        outcome=min((f.outcome for f in still), key=OPEN.index),
+        kahn=told.kahn,
+        says=told.says,
+        why=told.why,
+        fix=told.fix,
+        n=n,
+        of=of,
+        exact=exact,
+        figure="none" if told.scope == "site" else number(n),
+        words=_words(code, told.scope, of, exact),
+        fields=fields[:FIELDS_LISTED],
+        fields_total=len(fields),
+        first_seen=first,
+        last_seen=last,
+        since=_since(first, last, files, as_of),
+    )
+
+
+def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int | None, bool]:
+    """How many of how many, and whether that is exact."""
+    scope = still[0].scope
+    if scope == "mart":
+        ran = [f for f in findings if f.scope == "mart" and f.outcome != "not_applicable"]
+        return len(still), len(ran), True
+    known = [f.n_denominator for f in still if f.n_denominator is not None]
+    if len(still) == 1 or scope == "design":
+        # Forms of different measures are different forms, so their counts add up.
+        return sum(f.n_violated for f in still), sum(known) if known else None, True
+    return max(f.n_violated for f in still), max(known, default=None), False
+
+
+def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
+    if scope == "site":
+        return "readable files so far"
+    one, many = _UNITS.get(code, _UNITS[scope])
+    unit = f"of {number(of)} {one if of == 1 else many}" if of is not None else many
+    return unit if exact else f"or more {unit}"
+
+
+def _since(first: str | None, last: str | None, files: Sequence[File], as_of: str | None) -> str:
+    if first is None or last is None or as_of is None:
+        return "Counted afresh each night over everything delivered so far."
+    if first[:10] == as_of[:10]:
+        return "New: first seen tonight."
+    after = sum(file.received_at > last and file.outcome == "delivery" for file in files)
+    if last[:10] == as_of[:10]:
+        return f"Since {day(first)}; seen again tonight."
+    later = f"; not in the {counted(after, 'file')} since" if after else ""
+    return f"Since {day(first)}; last seen {day(last)}{later}."
+
+
+def kahn(findings: Sequence[Finding], files: Sequence[File]) -> list[KahnRow]:
+    """Checks by category and outcome.
+
+    A rule about files or lines leaves a finding only if it was broken. It passed if there were readable files,
+    or lines, to look at, and was not applicable if there were none.
+    """
+    seen = {finding.code for finding in findings}
+    read = sum(file.outcome != "rejected_file" for file in files)
+    looked_at = {"file": read, "line": sum(file.lines for file in files)}
+    outcomes = {category: Counter[Outcome]() for category in CATEGORIES}
+    for finding in findings:
+        outcomes[finding.kahn][finding.outcome] += 1
+    for name, code in codes().items():
+        if code.scope in looked_at and name not in seen:
+            outcomes[code.kahn]["pass" if looked_at[code.scope] else "not_applicable"] += 1
+    return [
+        KahnRow(category, sum(counts.values()), {outcome: counts[outcome] for outcome in OUTCOMES})
+        for category, counts in outcomes.items()
+    ]
