@@ -16,6 +16,7 @@ import dyadlog.examples
 from dyadlog.assets.intake.receive import open_log, receive, waiting_files
 from dyadlog.assets.warehouse.models import models
 from dyadlog.orchestration.guard import guarded
+from dyadlog.orchestration.heartbeat import beat, miss
 from dyadlog.orchestration.watch import watcher
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study, read_study
@@ -38,16 +39,27 @@ def build_definitions(study: Study) -> dg.Definitions:
         # One run over many partitions is beta in this Dagster; the lock file pins it and the tests cover it.
         warnings.simplefilter("ignore", dg.BetaWarning)
         assets = [_event_log(study, sites), _models(study), _published(study), _reports(study)]
-    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all())
+
+    @dg.failure_hook(name="remember_failure")
+    def remember_failure(context: dg.HookContext) -> None:
+        miss(study, f"{context.step_key} failed; see the run in Dagster")
+
+    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), hooks={remember_failure})
     tags = all_sites(study)
 
-    @dg.schedule(name="nightly_schedule", job_name=JOB, cron_schedule=_cron(study), execution_timezone="UTC")
+    @dg.schedule(
+        name="nightly_schedule",
+        job_name=JOB,
+        cron_schedule=_cron(study),
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
     def nightly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         return dg.RunRequest(tags=tags)
 
     @dg.sensor(name="new_deliveries", job_name=JOB, minimum_interval_seconds=300)
     def new_deliveries(_: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        _landing, waiting = waiting_files(study)
+        _landing, waiting = waiting_files(study, open_log(study))
         if not waiting:
             return dg.SkipReason("no new file in any landing folder")
         newest = max(max(landed.stamp[:2]) for landed in waiting)
@@ -229,6 +241,7 @@ def _reports(study: Study) -> dg.AssetsDefinition:
             from dyadlog.orchestration.reports import write_reports
 
             pages = write_reports(study, watcher())
+            beat(study)
         return dg.MaterializeResult(metadata={"pages": len(pages)})
 
     return site_reports

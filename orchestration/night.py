@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files, write_atomically
+from dyadlog.assets.intake.receive import open_log, waiting_files
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
+from dyadlog.orchestration.heartbeat import beat, miss, read_heartbeat
 from dyadlog.orchestration.watch import Watcher, watched_by
 from dyadlog.schemas.study import Study
+
+KEPT_RUNS = 60
 
 
 class NightFailedError(Exception):
     """A night did not complete; the text says why, and what still stands."""
 
 
-@dataclass(frozen=True)
-class Heartbeat:
-    """What is remembered of the last night.
-
-    Args:
-        finished_at: end of the last good night (UTC).
-        key: the build whose marts and reports it left.
-        failure: why the newest night failed, if it did.
-    """
-
-    finished_at: datetime | None
-    key: str
-    failure: str | None
-
-
-def read_heartbeat(study: Study) -> Heartbeat:
-    """The last night; empty if there was none."""
-    try:
-        told = json.loads(_heartbeat_file(study).read_bytes())
-        when = datetime.fromisoformat(told["finished_at"]) if told["finished_at"] else None
-        return Heartbeat(when, told["key"], told["failure"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return Heartbeat(None, "", None)
-
-
-def _beat(study: Study, *, key: str, failure: str | None) -> None:
-    before = read_heartbeat(study)
-    good = utc_now() if failure is None else before.finished_at
-    told = {
-        "finished_at": good.isoformat(timespec="seconds") if good else None,
-        "key": key,
-        "failure": failure,
-    }
-    write_atomically(_heartbeat_file(study), json.dumps(told))
-
-
-def _heartbeat_file(study: Study) -> Path:
-    return study.folder / "state" / "last_night.json"
-
-
 def is_up_to_date(study: Study) -> bool:
     """Whether there is no new file and the marts and reports of the log's head are published."""
-    _landing, waiting = waiting_files(study)
+    log = open_log(study)
+    _landing, waiting = waiting_files(study, log)
     if waiting:
         return False
-    key = build_key(study, open_log(study).head())
+    key = build_key(study, log.head())
     published = current(study)
     return read_heartbeat(study).key == key and published is not None and published.stem == key
 
@@ -83,14 +45,14 @@ def night(study: Study, watcher: Watcher) -> bool:
         NightFailedError: yesterday's marts and reports are untouched.
     """
     if is_up_to_date(study):
-        _beat(study, key=read_heartbeat(study).key, failure=None)
+        beat(study)
         return False
     try:
         _run_in_dagster(study, watcher)
     except NightFailedError as error:
-        _beat(study, key=read_heartbeat(study).key, failure=str(error))
+        with suppress(OSError):  # a full disk must not hide the first error
+            miss(study, str(error))
         raise
-    _beat(study, key=build_key(study, open_log(study).head()), failure=None)
     return True
 
 
@@ -109,8 +71,15 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
         result = job.execute_in_process(
             instance=instance, tags=all_sites(study), run_config=quiet, raise_on_error=False
         )
+        _forget_old_runs(instance)
     if not result.success:
         raise NightFailedError(_why(result))
+
+
+def _forget_old_runs(instance: Any) -> None:
+    """Run history grows without end otherwise; results do not live there."""
+    for run in instance.get_runs()[KEPT_RUNS:]:
+        instance.delete_run(run.run_id)
 
 
 def _why(result: Any) -> str:

@@ -143,7 +143,7 @@ def show_status(study: Study) -> bool:
         whether the last night was good and is young enough.
     """
     from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
-    from dyadlog.orchestration.night import read_heartbeat
+    from dyadlog.orchestration.heartbeat import read_heartbeat
 
     out = console()
     beat = read_heartbeat(study)
@@ -159,7 +159,7 @@ def show_status(study: Study) -> bool:
         out.print(f"[red]The newest night failed:[/] {beat.failure}")
     log = open_log(study)
     newest = {c.receipt.site_id: c for c in log.commits()}
-    landing, waiting = waiting_files(study)
+    landing, waiting = waiting_files(study, log)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("site", "last delivery (UTC)", "waiting files"):
         table.add_column(name, justify="right" if name.startswith("waiting") else "left")

@@ -32,10 +32,10 @@ class Watcher:
     target: Path | None = None
     pages: list[Path] = field(default_factory=list)
 
-    def reading(self, landed: Landed, size: int) -> None:  # noqa: ARG002 - for those who show it
+    def reading(self, landed: Landed, size: int) -> None:
         """Some of a file was read."""
 
-    def received(self, landed: Landed, commit: Commit | None) -> None:
+    def received(self, landed: Landed, commit: Commit | None) -> None:  # noqa: ARG002 - for those who show it
         """A file was dealt with."""
         if commit is not None:
             self.commits.append(commit)

@@ -277,4 +277,9 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
         elif measure.rater not in known.versions[measure.version].raters:
             raters = ", ".join(known.versions[measure.version].raters)
             mistake(("measures", index, "rater"), f"found {measure.rater!r}, expected one of {raters}")
+        if measure.sessions == "once" and measure.occasion.endswith(("_session", "_sessions")):
+            mistake(
+                ("measures", index, "sessions"),
+                f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
+            )
     return problems

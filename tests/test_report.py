@@ -22,6 +22,7 @@ from dyadlog.assets.quality.report import (
     write_night_sheet,
     write_site_reports,
 )
+from dyadlog.assets.warehouse.published import current
 from dyadlog.schemas.codes import codes
 from tests.conftest import Lab, client, phq, rating, session
 
@@ -64,8 +65,8 @@ class Page(HTMLParser):
 
 
 def reports(lab: Lab, **notes: Any) -> tuple[NightId, dict[str, Path]]:
-    """Build, write all pages, return them by name."""
-    build = lab.build().path
+    """Write all pages from the published file, return them by name."""
+    build = current(lab.study) or lab.build().path
     night = night_of(build)
     pages = dict(zip(lab.study.site_ids, write_site_reports(lab.study, build, night), strict=True))
     return night, pages | {"": write_night_sheet(lab.study, build, night, notes=NightNotes(**notes))}
@@ -76,10 +77,10 @@ def told(page: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.fixture
-def busy(tmp_path: Path) -> Lab:
-    """Site a delivers over three weeks with faults, site b one clean file, site c never."""
-    lab = Lab(tmp_path / "study", SIMULATED)
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """Site a delivers over three weeks with faults, site b one clean file, site c never. Built once; only read."""
+    lab = Lab(tmp_path_factory.mktemp("busy") / "study", SIMULATED)
     for week in range(3):
         events = [event for n in (3 * week + 1, 3 * week + 2) for event in (session(n), rating(n, 3))]
         lab.drop("site-a", f"alpha-week-{week}.ndjson", [client(), *events] if not week else events)
@@ -110,6 +111,8 @@ def test_page_of_a_site_has_every_part(busy: Lab) -> None:
     for part in ("verdict", "receipt", "todo", "completeness", "checks", "earlier"):
         assert any(attributes.get("id") == part for attributes in page.all("h2")), part
     assert "11 sent = 3 accepted + 6 already had + 2 held back ✓ balances" in page.words
+    assert "All deliveries so far 24 sent = 16 accepted" in page.words
+    assert "Tonight, the first delivery 4 sent" in Page(pages["site-b"]).words
     for name in ("alpha-faults.ndjson", "alpha-again.ndjson", "alpha-list.docx", "alpha-week-1.ndjson"):
         assert name in page.words
     assert night.commit_sha256[:16] in page.words
@@ -182,13 +185,16 @@ def test_a_site_sees_nothing_of_another(busy: Lab, site: str, others: tuple[str,
             assert not [name for name in others if name in path.read_text("utf-8")], path.name
 
 
-def test_no_participant_and_no_event_is_named(busy: Lab) -> None:
-    busy.drop(
-        "site-a", "m.ndjson", [client("Qx77client"), {**session(1, "Qx77client"), "event_id": "Qx77event"}]
+def test_no_participant_and_no_event_is_named(lab: Lab) -> None:
+    held = {**session(2, "Qx77client"), "event_id": "Qx77 held"}
+    lab.drop(
+        "site-a",
+        "m.ndjson",
+        [client("Qx77client"), {**session(1, "Qx77client"), "event_id": "Qx77event"}, held],
     )
-    busy.receive()
-    reports(busy)
-    for path in (busy.folder / "reports").rglob("*"):
+    lab.night()
+    reports(lab)
+    for path in (lab.folder / "reports").rglob("*"):
         if path.is_file():
             assert b"Qx77" not in path.read_bytes(), path.name
 
@@ -196,7 +202,7 @@ def test_no_participant_and_no_event_is_named(busy: Lab) -> None:
 def test_pages_stand_alone(busy: Lab) -> None:
     reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
     pages = list((busy.folder / "reports").rglob("*.html"))
-    assert len(pages) == 7
+    assert len(pages) == 7  # three sites, three lists of nights, the night sheet
     for path in pages:
         page = Page(path)
         assert path.stat().st_size < MEGABYTE
@@ -272,7 +278,7 @@ def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
         lab.clock += timedelta(days=7)
     lab.clock += timedelta(days=14)
     lab.drop("site-b", "b.ndjson", [client()])
-    lab.receive()
+    lab.night()
     _, pages = reports(lab)
     assert told(pages["site-a"])["verdict"]["level"] == "late"
     assert "last delivery on 4 April 2026, 21 days ago" in Page(pages[""]).words
@@ -282,7 +288,7 @@ def test_nights_are_listed_newest_first(lab: Lab) -> None:
     names = []
     for week in range(3):
         lab.drop("site-a", f"{week}.ndjson", [client(f"c{week}")])
-        lab.receive()
+        lab.night()
         names.append(reports(lab)[0].name)
         lab.clock += timedelta(days=7)
     (lab.folder / "reports/site-a" / names[0] / "report.json").write_text("{")
@@ -303,7 +309,7 @@ def test_study_without_any_delivery(lab: Lab) -> None:
 
 def test_unread_files_are_no_balance(lab: Lab) -> None:
     lab.drop("site-a", "list.xlsx", b"PK")
-    lab.receive()
+    lab.night()
     page = Page(reports(lab)[1]["site-a"])
     assert "Not accepted: 1 file could not be read." in page.words
     assert "No file could be read, so there is nothing to balance." in page.words
@@ -312,8 +318,7 @@ def test_unread_files_are_no_balance(lab: Lab) -> None:
 
 def test_a_receipt_that_does_not_balance_gets_no_tick(lab: Lab) -> None:
     lab.drop("site-a", "a.ndjson", [client()])
-    lab.receive()
-    build = lab.build().path
+    build = lab.night().path
     with duckdb.connect(str(build)) as duck:
         duck.execute("update quality.receipt set held_back = 5")
     night = night_of(build)
@@ -326,8 +331,7 @@ def test_a_receipt_that_does_not_balance_gets_no_tick(lab: Lab) -> None:
 
 def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
     lab.drop("site-a", "a.ndjson", [client()])
-    lab.receive()
-    build = lab.build().path
+    build = lab.night().path
     with duckdb.connect(str(build)) as duck:
         duck.execute(
             "insert into quality.finding select 'site-a', code, 'field-' || repeat('x', 40) || n, 'line', 'conformance', "
@@ -352,8 +356,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
 
 def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab: Lab) -> None:
     lab.drop("site-a", "a.ndjson", [client(), session(1)])
-    lab.receive()
-    build = lab.build().path
+    build = lab.night().path
     with duckdb.connect(str(build)) as duck:
         duck.execute(
             "insert into quality.finding values "

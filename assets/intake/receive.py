@@ -13,7 +13,7 @@ from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.storage import LocalStorage
-from dyadlog.assets.intake.files import Landed, Landing, scan
+from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.study import Study
 
@@ -85,11 +85,33 @@ def _stamp(landed: Landed) -> list[int]:
     return [landed.size, *landed.stamp]
 
 
-def waiting_files(study: Study) -> tuple[Landing, list[Landed]]:
-    """The landing folders, and the files there that may be new."""
+def waiting_files(study: Study, log: EventLog) -> tuple[Landing, list[Landed]]:
+    """The landing folders, and the files there that the log does not know yet."""
     landing = scan(study)
     seen = Seen(study)
-    return landing, [landed for landed in landing.files if landed not in seen]
+    unseen = [landed for landed in landing.files if landed not in seen]
+    told = (
+        {(c.receipt.site_id, c.receipt.file_name, c.receipt.file_bytes) for c in log.commits()}
+        if unseen
+        else set()
+    )
+    likely = [landed for landed in unseen if (landed.site_id, landed.name, landed.size) in told]
+    known = {landed for landed in likely if _is_logged(study, log, landed)}
+    return landing, [landed for landed in unseen if landed not in known]
+
+
+def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
+    reader = Reader(landed.path, study.protocol.limits)
+    try:
+        reader.drain()
+    except FileRefusedError:
+        return False
+    return any(
+        (c.receipt.site_id, c.receipt.file_name, c.receipt.file_sha256)
+        == (landed.site_id, landed.name, reader.sha256)
+        and (c.kind != "rejected_file" or c.rules_digest == study.rules_digest)
+        for c in log.commits()
+    )
 
 
 def receive(
