@@ -15,7 +15,7 @@ test: .venv/.ready check  ## lint, types, then all quick tests
 	$(BIN)/pytest -q -n 2
 
 test-long: .venv/.ready  ## the slow sweeps too
-	$(BIN)/pytest -q -n 2 -m "long or not long" --hypothesis-profile long
+	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 -m "long or not long"
 
 check: .venv/.ready build/types/dyadlog  ## changes nothing
 	$(BIN)/ruff check .

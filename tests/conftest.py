@@ -18,10 +18,11 @@ from dyadlog.assets.intake.receive import open_log, receive
 from dyadlog.assets.warehouse.build import Build, build_all
 from dyadlog.schemas.study import Study, read_study
 
+LONG = "DYADLOG_LONG" in os.environ  # set by `make test-long`
+
 settings.register_profile(
     "ci", deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, print_blob=True
 )
-settings.register_profile("long", settings.get_profile("ci"), max_examples=2_000, derandomize=False)
 settings.load_profile("ci")
 
 SHARED = Path(os.environ.get("DYADLOG_SHARED", Path(__file__).parents[2] / "shared"))

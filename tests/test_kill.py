@@ -19,9 +19,9 @@ import pytest
 
 from dyadlog.assets.event_log.verify import verify
 from dyadlog.assets.intake.receive import open_log
-from tests.conftest import Lab, client, phq, rating, session
+from tests.conftest import LONG, Lab, client, phq, rating, session
 
-KILLS = 50
+KILLS = 500 if LONG else 50
 WORKERS = 5
 COMMAND = [sys.executable, "-m", "dyadlog.orchestration.cli", "night", "-s"]
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Lab, client, phq, rating, session
+from tests.conftest import LONG, Lab, client, phq, rating, session
 
 SITES = ("site-a", "site-b")
-CASES = 70  # three thread counts: 210 cases in all
+CASES = 700 if LONG else 70  # three thread counts: 210 cases in all, 2,100 in the long form
 
 
 def story(seed: int) -> dict[str, list[dict[str, Any]]]:
