@@ -11,7 +11,7 @@ where code like 'FACT_%' and site_id = 'site-a' and n_violated > 0 order by code
 
 
 def scores(lab: Lab) -> list[tuple[int, float]]:
-    return lab.rows("select session_number, score from marts.outcome_score order by 1")
+    return lab.rows("select session_number, score from marts.outcome_score order by all")
 
 
 def test_the_highest_revision_holds(lab: Lab) -> None:
@@ -135,3 +135,28 @@ def test_a_form_filled_in_twice_for_a_session_counts_once_the_first_recorded(lab
     assert lab.rows(
         "select score, n_ratings, event_id from marts.alliance_session where scale = 'total'"
     ) == [(24.0, 2, "z")]
+
+
+def test_nothing_of_a_client_who_withdrew_is_used_until_the_withdrawal_is_retracted(lab: Lab) -> None:
+    withdrawal = {
+        "event_id": "w",
+        "event_type": "consent.withdrawn",
+        "client_id": "c1",
+        "payload": {"mode": "exclude"},
+    }
+    other = [client("c2"), session(1, "c2"), phq(1, 2, "c2")]
+    lab.drop("site-a", "1.ndjson", [client(), session(1), phq(1, 1), *other])
+    lab.drop("site-a", "2.ndjson", [withdrawal])
+    lab.night()
+    assert scores(lab) == [(1, 18.0)]
+    assert lab.rows("select distinct client_id from marts.session") == [("c2",)]
+    assert lab.rows(
+        "select outcome, n_violated from quality.finding where code = 'FACT_WITHDRAWN' and n_violated > 0"
+    ) == [("pass", 4)]
+    lab.drop(
+        "site-a",
+        "3.ndjson",
+        [withdrawal | {"revision": 2, "op": "retract", "reason_code": "data_entry_error"}],
+    )
+    lab.night()
+    assert scores(lab) == [(1, 9.0), (1, 18.0)]

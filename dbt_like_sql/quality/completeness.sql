@@ -13,13 +13,13 @@ held as (
 ),
 
 person as (
-  select distinct site_id, client_id, 'intake' as occasion
+  select distinct
+    site_id,
+    client_id,
+    case event_type when 'client.enrolled' then 'intake' else 'end' end as occasion
   from staging.event
-  where event_type = 'client.enrolled'
-  union all
-  select distinct site_id, client_id, 'end' as occasion
-  from staging.event
-  where event_type = 'treatment.ended'
+  inner join intermediate.reference using (site_id, event_id)
+  where event_type in ('client.enrolled', 'treatment.ended') and waits_for is null
 ),
 
 due as (

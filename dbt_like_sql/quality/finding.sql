@@ -61,7 +61,8 @@ state as (
     count(*)::bigint as n_denominator,
     count(*) filter (where event.state = 'conflict')::bigint as conflict,
     count(*) filter (where reference.waits_for = 'client')::bigint as waits_for_client,
-    count(*) filter (where reference.waits_for = 'session')::bigint as waits_for_session
+    count(*) filter (where reference.waits_for = 'session')::bigint as waits_for_session,
+    count(*) filter (where reference.waits_for = 'consent')::bigint as withdrawn
   from staging.event
   left join intermediate.reference using (site_id, event_id)
   group by site_id
@@ -72,6 +73,9 @@ fold as (
   from site left join state using (site_id)
   union all
   select site.site_id, 'FACT_PENDING_CLIENT', coalesce(waits_for_client, 0), coalesce(n_denominator, 0)
+  from site left join state using (site_id)
+  union all
+  select site.site_id, 'FACT_WITHDRAWN', coalesce(withdrawn, 0), coalesce(n_denominator, 0)
   from site left join state using (site_id)
   union all
   select site.site_id, 'FACT_PENDING_SESSION', coalesce(waits_for_session, 0), coalesce(n_denominator, 0)
@@ -162,7 +166,7 @@ select
     when found.verdict = 'crashed' then 'crashed'
     when found.n_denominator = 0 then 'not_applicable'
     when found.verdict is not null then found.verdict
-    when found.n_violated = 0 then 'pass'
+    when found.n_violated = 0 or code.severity = 'info' then 'pass'
     when code.severity = 'error' then 'fail'
     else 'warn'
   end as outcome,

@@ -15,6 +15,6 @@ select
   (payload ->> '$.duration_minutes')::integer as duration_minutes,
   payload ->> '$.by' as absent_by,
   coalesce(payload ->> '$.reason', payload ->> '$.absence_also_recorded') as absence_reason,
-  payload ->> '$.absence_also_recorded' is not null as claims_absence
+  (payload ->> '$.absence_also_recorded') is not null as claims_absence
 from staging.event
 where event_type in ('session.scheduled', 'session.held', 'session.missed', 'session.cancelled')
