@@ -43,6 +43,9 @@ def main() -> None:
             f"The event log is damaged: {error}. Nothing was changed; restore the named file from a backup."
         )
         sys.exit(NEEDS_A_HUMAN)
+    except OSError as error:
+        _complain(f"{error.filename or 'the operating system'}: {error.strerror or type(error).__name__}")
+        sys.exit(NEEDS_A_HUMAN)
 
 
 def _complain(*sentences: str) -> None:

@@ -62,16 +62,20 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
     import dagster as dg
 
-    os.environ["DYADLOG_NO_DEFAULT_STUDY"] = "1"
-    from dyadlog.orchestration.definitions import JOB, all_sites, build_definitions
+    from dyadlog.orchestration.graph import JOB, all_sites, build_definitions
 
     job = build_definitions(study).resolve_job_def(JOB)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with watched_by(watcher), dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(
-            instance=instance, tags=all_sites(study), run_config=quiet, raise_on_error=False
-        )
-        _forget_old_runs(instance)
+    try:
+        with watched_by(watcher), dg.DagsterInstance.get() as instance:
+            result = job.execute_in_process(
+                instance=instance, tags=all_sites(study), run_config=quiet, raise_on_error=False
+            )
+            _forget_old_runs(instance)
+    except Exception as error:  # Dagster's own storage: its messages are not ours to show
+        raise NightFailedError(
+            f"Dagster could not record the run in {home}: {type(error).__name__}"
+        ) from None
     if not result.success:
         raise NightFailedError(_why(result))
 

@@ -11,7 +11,7 @@ import pytest
 
 from dyadlog.assets.warehouse import build as warehouse
 from dyadlog.assets.warehouse.models import models
-from dyadlog.orchestration.definitions import INVARIANTS, JOB, all_sites, build_definitions
+from dyadlog.orchestration.graph import INVARIANTS, JOB, all_sites, build_definitions
 from tests.conftest import Lab, client, phq, session
 
 ROOT = Path(__file__).parents[1]

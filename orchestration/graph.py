@@ -1,0 +1,242 @@
+"""The asset graph for Dagster.
+
+Assets are thin: each calls a plain function of `assets`. Logs, errors and metadata hold counts, codes and names
+of models only, never a value of a record: an unexpected error is kept in a private file and named here.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from dyadlog.assets.intake.receive import open_log, receive, waiting_files
+from dyadlog.assets.warehouse.models import models
+from dyadlog.orchestration.guard import guarded
+from dyadlog.orchestration.heartbeat import beat, miss
+from dyadlog.orchestration.watch import watcher
+from dyadlog.schemas.marts import contracts
+from dyadlog.schemas.study import Study
+
+JOB = "nightly"
+INVARIANTS = ("conservation", "unique_keys", "contracts")
+
+
+def build_definitions(study: Study) -> dg.Definitions:
+    """Assets, checks, job, schedule and sensor of one study."""
+    sites = dg.StaticPartitionsDefinition(study.site_ids)
+    with warnings.catch_warnings():
+        # One run over many partitions is beta in this Dagster; the lock file pins it and the tests cover it.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [_event_log(study, sites), _models(study), _published(study), _reports(study)]
+
+    @dg.failure_hook(name="remember_failure")
+    def remember_failure(context: dg.HookContext) -> None:
+        miss(study, f"{context.step_key} failed; see the run in Dagster")
+
+    job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), hooks={remember_failure})
+    tags = all_sites(study)
+
+    @dg.schedule(
+        name="nightly_schedule",
+        job_name=JOB,
+        cron_schedule=_cron(study),
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+    )
+    def nightly(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags=tags)
+
+    @dg.sensor(name="new_deliveries", job_name=JOB, minimum_interval_seconds=300)
+    def new_deliveries(_: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        _landing, waiting = waiting_files(study, open_log(study))
+        if not waiting:
+            return dg.SkipReason("no new file in any landing folder")
+        newest = max(max(landed.stamp[:2]) for landed in waiting)
+        return dg.RunRequest(run_key=f"{len(waiting)}-{newest}", tags=tags)
+
+    return dg.Definitions(
+        assets=assets,
+        jobs=[job],
+        schedules=[nightly],
+        sensors=[new_deliveries],
+        # One process: starting one per step would take longer than the steps.
+        executor=dg.in_process_executor,
+    )
+
+
+def all_sites(study: Study) -> dict[str, str]:
+    """Run tags that let one run cover the partitions of all sites."""
+    return {
+        "dagster/asset_partition_range_start": study.site_ids[0],
+        "dagster/asset_partition_range_end": study.site_ids[-1],
+    }
+
+
+def _cron(study: Study) -> str:
+    hour, minute = study.protocol.nightly_at.split(":")
+    return f"{int(minute)} {int(hour)} * * *"
+
+
+def _event_log(study: Study, sites: dg.PartitionsDefinition[str]) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="event_log",
+        partitions_def=sites,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        kinds={"parquet"},
+        group_name="intake",
+        description="Append-only log of everything the sites delivered; one delivery is one commit.",
+    )
+    def event_log(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        log = open_log(study)
+        rows = []
+        with guarded(study, "event_log"):
+            for landed, commit in receive(
+                study, log, sites=set(context.partition_keys), progress=watcher().reading
+            ):
+                watcher().received(landed, commit)
+                if commit is not None:
+                    told = commit.receipt
+                    rows.append(
+                        (told.site_id, commit.kind, told.lines, told.accepted, told.duplicate, told.held_back)
+                    )
+        head = log.head()
+        return dg.MaterializeResult(
+            metadata={
+                "commit": head.seq,
+                "commit_sha256": head.sha256,
+                "deliveries": len(rows),
+                "receipts": dg.MetadataValue.md(
+                    _markdown(("site", "outcome", "lines", "accepted", "duplicate", "held back"), rows)
+                ),
+            }
+        )
+
+    return event_log
+
+
+def _models(study: Study) -> dg.AssetsDefinition:
+    """All models in one step: they share one working database, and a step each would cost more than the models."""
+    specs = [_spec(name) for name in models()]
+    checks = [
+        dg.AssetCheckSpec(name, asset=dg.AssetKey(["quality", "receipt"]), blocking=True)
+        for name in INVARIANTS
+    ]
+
+    @dg.multi_asset(name="models", specs=specs, check_specs=checks, can_subset=False)
+    def build_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from dyadlog.assets.quality.expectations import run_expectations
+        from dyadlog.assets.warehouse.build import check_invariants, run_models, working_database, write
+
+        log = open_log(study)
+        head = log.head()
+        with guarded(study, "models"), working_database(study) as duck:
+            for step in run_models(duck, study, log, head, expectations=run_expectations):
+                watcher().built(step)
+                if step.model in models():
+                    yield dg.MaterializeResult(
+                        asset_key=dg.AssetKey(step.model.split(".")),
+                        metadata={
+                            "dagster/row_count": step.rows,
+                            "seconds": round(step.seconds, 3),
+                            "peak_megabytes": round(step.peak_megabytes),
+                            "commit": head.seq,
+                        },
+                    )
+            broken = check_invariants(duck)
+            if not any(broken.values()):
+                write(duck, study, head)
+        for name in INVARIANTS:
+            yield dg.AssetCheckResult(
+                asset_key=dg.AssetKey(["quality", "receipt"]),
+                check_name=name,
+                passed=not broken[name],
+                metadata={"broken": "; ".join(broken[name]) or "nothing"},
+            )
+        context.log.info("models built")
+
+    return build_models
+
+
+def _spec(name: str) -> dg.AssetSpec:
+    model = models()[name]
+    upstream = sorted(
+        {_asset_key(read) for read in model.reads if read in models() or read.startswith("log.")}
+    )
+    metadata: dict[str, Any] = {"scope": model.scope, "grain": ", ".join(model.grain)}
+    contract = contracts().get(name)
+    if contract:
+        metadata["dagster/column_schema"] = dg.TableSchema(
+            columns=[dg.TableColumn(c, spec.type, spec.comment) for c, spec in contract.columns.items()]
+        )
+        metadata["dagster/column_lineage"] = _lineage(name)
+    return dg.AssetSpec(
+        name.split("."),
+        deps=upstream,
+        group_name=model.schema,
+        kinds={"duckdb", "sql"},
+        description=f"{model.notes}\n\n```sql\n{model.sql}\n```",
+        metadata=metadata,
+    )
+
+
+def _lineage(name: str) -> dg.TableColumnLineage:
+    from dyadlog.assets.warehouse.lineage import column_lineage
+
+    return dg.TableColumnLineage(
+        {
+            column: [dg.TableColumnDep(_asset_key(table), source) for table, source in sources]
+            for column, sources in column_lineage(name).items()
+        }
+    )
+
+
+def _asset_key(table: str) -> dg.AssetKey:
+    return dg.AssetKey("event_log") if table.startswith("log.") else dg.AssetKey(table.split("."))
+
+
+def _published(study: Study) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="published_database",
+        deps=[dg.AssetKey(name.split(".")) for name in contracts()],
+        kinds={"duckdb"},
+        group_name="publication",
+        description="`marts/current.duckdb`: what analysts open, read-only.",
+    )
+    def published_database() -> dg.MaterializeResult[None]:
+        from dyadlog.assets.warehouse.published import build_key, marts_folder, show
+
+        with guarded(study, "published_database"):
+            head = open_log(study).head()
+            target = marts_folder(study) / f"{build_key(study, head)}.duckdb"
+            show(study, target)
+            watcher().published(target)
+        return dg.MaterializeResult(
+            metadata={"commit": head.seq, "file": target.name, "bytes": target.stat().st_size}
+        )
+
+    return published_database
+
+
+def _reports(study: Study) -> dg.AssetsDefinition:
+    @dg.asset(
+        name="site_reports",
+        deps=["published_database"],
+        group_name="quality",
+        kinds={"html"},
+        description="A page for every site and the night sheet for the study team.",
+    )
+    def site_reports() -> dg.MaterializeResult[None]:
+        with guarded(study, "site_reports"):
+            from dyadlog.orchestration.reports import write_reports
+
+            pages = write_reports(study, watcher())
+            beat(study)
+        return dg.MaterializeResult(metadata={"pages": len(pages)})
+
+    return site_reports
+
+
+def _markdown(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
