@@ -6,11 +6,14 @@ code that it stands for, so that no value of a record ever gets into a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from functools import cache
 
 import pandera.polars as pa
 import polars as pl
+from pandera.config import ValidationDepth, config_context
 
 from dyadlog.schemas.catalogue import ID_PATTERN, TIME_PATTERN, Field, catalogue
 from dyadlog.schemas.instruments import Version
@@ -27,32 +30,54 @@ POLARS_TYPE: dict[str, type[pl.DataType]] = {
 ITEM_PREFIX = "item."
 PAYLOAD_PREFIX = "payload."
 
+# What programs write where a value is missing: as ids they would join what does not belong together.
+_NO_ID = r"(?i)^(true|false|null|nan|inf|infinity)$"
+# Distinct values in a block up to which a column counts as one that repeats itself.
+_FEW = 5_000
+_TIME = re.compile(TIME_PATTERN, re.ASCII)
+
 
 def _is_whole(data: pa.PolarsData) -> pl.LazyFrame:
     values = pl.col(data.key)
     return data.lazyframe.select(values.is_null() | (values == values.round(0)))
 
 
-def _distinct_match(pattern: str, code: str) -> pa.Check:
-    """Ids repeat: match each distinct one once."""
+def _wrong_ids(distinct: pl.Series) -> pl.Series:
+    return distinct.filter(~distinct.str.contains(ID_PATTERN) | distinct.str.contains(_NO_ID))
 
-    def matches(data: pa.PolarsData) -> pl.LazyFrame:
+
+def _wrong_times(distinct: pl.Series) -> pl.Series:
+    return pl.Series([time for time in distinct.drop_nulls() if not _is_time(time)], dtype=pl.String)
+
+
+def _is_time(text: str) -> bool:
+    """Whether it is written as agreed and such a day and hour exist."""
+    if not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _finder(find: Callable[[pl.Series], pl.Series], code: str) -> pa.Check:
+    def right(data: pa.PolarsData) -> pl.LazyFrame:
         column = data.lazyframe.select(data.key).collect()[data.key]
-        distinct = column.unique()
-        wrong = distinct.filter(~distinct.str.contains(pattern))
+        wrong = find(column)
         if wrong.is_empty():
             return pl.LazyFrame({data.key: [True]}).select(pl.repeat(True, len(column)).alias(data.key))
         return pl.LazyFrame({data.key: (~column.is_in(wrong.implode())).fill_null(value=True)})
 
-    return pa.Check(matches, error=code)
+    return pa.Check(right, error=code)
 
 
 def _checks(field: Field) -> list[pa.Check]:
     match field.type:
         case "id":
-            return [_distinct_match(ID_PATTERN, "VALUE_NOT_ID")]
+            return [_finder(_wrong_ids, "VALUE_NOT_ID")]
         case "time":
-            return [_distinct_match(TIME_PATTERN, "TIME_NOT_ISO")]
+            return [_finder(_wrong_times, "TIME_NOT_ISO")]
         case "code":
             return [pa.Check.isin(list(field.values or ()), error="VALUE_NOT_IN_LIST")]
         case "int" | "number":
@@ -62,7 +87,8 @@ def _checks(field: Field) -> list[pa.Check]:
 
 
 def _column(field: Field, *, required: bool) -> pa.Column:
-    return pa.Column(POLARS_TYPE[field.type], checks=_checks(field), nullable=not required)
+    # `required` is about the column: `Judge` shows Pandera some columns at a time.
+    return pa.Column(POLARS_TYPE[field.type], checks=_checks(field), nullable=not required, required=False)
 
 
 @cache
@@ -102,8 +128,69 @@ def form_schema(form: Version) -> pa.DataFrameSchema:
     if form.whole:
         checks.append(pa.Check(_is_whole, error="ANSWER_NOT_WHOLE"))
     return pa.DataFrameSchema(
-        {f"{ITEM_PREFIX}{item}": pa.Column(pl.Float64, checks=checks, nullable=True) for item in form.items},
+        {
+            f"{ITEM_PREFIX}{item}": pa.Column(pl.Float64, checks=checks, nullable=True, required=False)
+            for item in form.items
+        },
         strict="filter",
+    )
+
+
+class Judge:
+    """Validates frame after frame with one Pandera schema, without converting or dropping anything.
+
+    All checks are about single values, and values repeat: Pandera sees each distinct value of a column once.
+
+    Args:
+        schema: columns with checks that look at one value at a time.
+    """
+
+    def __init__(self, schema: pa.DataFrameSchema) -> None:
+        self._schema = schema
+        self._right: dict[str, set[object]] = {name: set() for name in schema.columns}
+
+    def failures(self, frame: pl.DataFrame) -> list[tuple[int, str, str]]:
+        """What is wrong in a frame that has all columns of the schema.
+
+        Returns:
+            (row number in the frame, reason code, column) per violation; values stay inside.
+
+        Raises:
+            RuntimeError: the schema itself could not be run (a defect of Dyadlog, not of the data).
+        """
+        unique = frame.select(pl.col(list(self._schema.columns)).unique().implode())
+        distinct = {name: self._unseen(name, unique[name][0]) for name in unique.columns}
+        wrong: dict[tuple[str, str], set[object]] = {}
+        # Columns with few values apart, so that they are not stretched to the length of those with many.
+        for few in (True, False):
+            some = [values for values in distinct.values() if len(values) and (len(values) <= _FEW) == few]
+            longest = max(map(len, some), default=0)
+            shown = pl.DataFrame(
+                [values.extend_constant(values[0], longest - len(values)) for values in some]
+            )
+            for index, code, column in failures(self._schema, shown):
+                wrong.setdefault((code, column), set()).add(shown[column][index])
+        for name in {name for name in unique.columns if len(unique[name][0]) <= _FEW} - {c for _, c in wrong}:
+            self._right[name].update(distinct[name].to_list())
+            if len(self._right[name]) > 10 * _FEW:
+                self._right[name].clear()
+        return [
+            (row, code, column)
+            for (code, column), values in wrong.items()
+            for row in _rows(frame[column], values).arg_true()
+        ]
+
+    def _unseen(self, name: str, values: pl.Series) -> pl.Series:
+        if len(values) > _FEW:
+            return values
+        return pl.Series(name, list(set(values.to_list()) - self._right[name]), values.dtype)
+
+
+def _rows(column: pl.Series, values: set[object]) -> pl.Series:
+    return (
+        column.is_null()
+        if None in values
+        else column.is_in(pl.Series([*values], dtype=column.dtype).implode())
     )
 
 
@@ -116,8 +203,12 @@ def failures(schema: pa.DataFrameSchema, frame: pl.DataFrame) -> Iterable[tuple[
     Raises:
         RuntimeError: the schema itself could not be run (a defect of Dyadlog, not of the data).
     """
+    if frame.is_empty():
+        return ()
     try:
-        schema.validate(frame, lazy=True)
+        # Nobody's environment may switch the checks off.
+        with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+            schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         if cases["index"].null_count():

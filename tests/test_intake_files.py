@@ -72,8 +72,11 @@ def test_refused_file(site: Site, case: str) -> None:
     assert site.night() == {}, "a refused file is told once"
 
 
-def test_bytes_and_hash_of_a_file_with_a_fault_far_behind(tmp_path: Path) -> None:
-    content = (GOOD.encode() + b"\n") * 100_000 + b"\xff\n" + (GOOD.encode() + b"\n") * 100_000
+def test_bytes_and_hash_of_a_file_with_a_fault_far_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BLOCK", 1 << 20)
+    content = (GOOD.encode() + b"\n") * 20_000 + b"\xff\n" + (GOOD.encode() + b"\n") * 20_000
     assert len(content) > 3 * files.BLOCK
     site = Site(study_in(tmp_path))
     receipt = site.send("a.ndjson", content)

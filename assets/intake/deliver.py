@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,14 +17,19 @@ import polars as pl
 from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
-from dyadlog.assets.event_log.records import Commit, Receipt
+from dyadlog.assets.event_log.records import Commit, Receipt, Segment
 from dyadlog.assets.intake.facts import FactReader, Facts, Problem
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
-from dyadlog.assets.intake.lines import cut
+from dyadlog.assets.intake.lines import Lines, cut
 from dyadlog.assets.intake.tables import TableReader
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.mapping import Mapping
 from dyadlog.schemas.study import Study
+
+# Blocks of a file that are checked at the same time; each takes one core and some hundred megabytes.
+_AT_ONCE = 2
+# Rows of a segment: large files become several, which are written at the same time.
+_SEGMENT_ROWS = 250_000
 
 Progress = Callable[[int], None]
 Held = tuple[int, int, list[str], str]
@@ -64,22 +70,22 @@ def read_file(study: Study, landed: Landed, *, progress: Progress | None = None)
             if progress:
                 progress(reader.size)
     except FileRefusedError as refusal:
-        if not reader.size:
-            _measure(reader)
-        receipt = Receipt(
-            landed.site_id, landed.name, reader.size or landed.size, reader.sha256, codes={refusal.code: 1}
-        )
+        # Reading stopped where the fault was: the receipt is about the whole file.
+        whole = Reader(landed.path, study.protocol.limits)
+        size = whole.size if _measure(whole) else landed.size
+        receipt = Receipt(landed.site_id, landed.name, size, whole.sha256, codes={refusal.code: 1})
         return Reading(receipt, refused=True, facts=_none(), held=[])
     receipt = tally.receipt(landed, reader)
     return Reading(receipt, refused=False, facts=pl.concat(parts) if parts else _none(), held=held)
 
 
-def _measure(reader: Reader) -> None:
-    """Size and hash of a file whose content is not looked at."""
+def _measure(reader: Reader) -> bool:
+    """Size and hash of a file whose content is not looked at; whether its end was reached."""
     try:
         reader.drain()
     except FileRefusedError:
-        return
+        return False
+    return True
 
 
 def _none() -> pl.DataFrame:
@@ -88,14 +94,12 @@ def _none() -> pl.DataFrame:
 
 def _facts(study: Study, landed: Landed, reader: Reader, file_codes: list[str]) -> Iterator[Facts]:
     kind = kind_of(landed.name)
-    mapping = None if kind == "events" else _mapping(study, landed)
+    if kind == "events":
+        yield from _checked(study, landed.site_id, cut(reader.blocks()))
+        return
+    table = TableReader(_mapping(study, landed))
     checker = FactReader(study, landed.site_id)
     try:
-        if mapping is None:
-            for lines in cut(reader.blocks()):
-                yield checker.read(lines.table, lines.odd)
-            return
-        table = TableReader(mapping)
         for made in table.read(reader.blocks()):
             facts = checker.read(made.table())
             broken = {row for row, code, _ in made.problems if code.startswith("LINE_")}
@@ -104,6 +108,33 @@ def _facts(study: Study, landed: Landed, reader: Reader, file_codes: list[str]) 
         file_codes += table.remarks
     finally:
         checker.close()
+
+
+def _checked(study: Study, site_id: str, blocks: Iterable[Lines]) -> Iterator[Facts]:
+    """Check blocks two at a time, while the next one is read; results come in the order of the blocks."""
+    checkers = [FactReader(study, site_id, threads=1) for _ in range(_AT_ONCE)]
+    idle = list(checkers)
+
+    def check(lines: Lines) -> Facts:
+        checker = idle.pop()
+        try:
+            return checker.read(lines.table, lines.odd)
+        finally:
+            idle.append(checker)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running: deque[Future[Facts]] = deque()
+        try:
+            for lines in blocks:
+                running.append(pool.submit(check, lines))
+                if len(running) > _AT_ONCE:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            wait(running)
+            for checker in checkers:
+                checker.close()
 
 
 def _mapping(study: Study, landed: Landed) -> Mapping:
@@ -183,10 +214,10 @@ def _mark(
     }
     held_rows = np.flatnonzero(np.isin(numbers, list(refused_lines))).tolist()
     facts_of_line = frame["fact_number"]
-    for row in held_rows:
-        held.append(
-            (int(numbers[row]), int(facts_of_line[row]), noted.get(row, []), facts.text[row].rstrip("\r\n"))
-        )
+    held.extend(
+        (int(numbers[row]), int(facts_of_line[row]), noted.get(row, []), text.rstrip("\r\n"))
+        for row, text in zip(held_rows, facts.text[held_rows].to_list(), strict=True)
+    )
     marks = pl.DataFrame(
         {"row": list(noted), "noted": list(noted.values())},
         schema={"row": pl.Int64, "noted": pl.List(pl.String)},
@@ -243,7 +274,7 @@ def deliver(
             # Perhaps known bytes: hashing is cheaper than reading.
             probe = Reader(landed.path, study.protocol.limits)
             _measure(probe)
-            known = _known(earlier, landed.name, probe.sha256, study.rules_digest)
+            known = _known(earlier, landed.name, landed.size, probe.sha256, study.rules_digest)
             if known == "same":
                 return None
             if isinstance(known, Commit):
@@ -251,7 +282,7 @@ def deliver(
         if reading is None:
             reading = read_file(study, landed, progress=progress)
         receipt = reading.receipt
-        known = _known(earlier, landed.name, receipt.file_sha256, study.rules_digest)
+        known = _known(earlier, landed.name, receipt.file_bytes, receipt.file_sha256, study.rules_digest)
         if known == "same":
             return None
         common: dict[str, Any] = {
@@ -267,13 +298,20 @@ def deliver(
             if reading.held and sealed is None:
                 sealed = quarantine.keep(landed.site_id, reading.held)
             facts, receipt = _settle(log, earlier, reading, quarantine)
-            stored = (log.put_segment(segment.encode(facts), len(facts)),) if len(facts) else ()
+            stored = _stored(log, facts)
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue
 
 
-def _known(earlier: list[Commit], name: str, digest: str, rules: str) -> Commit | str | None:
+def _stored(log: EventLog, facts: pl.DataFrame) -> tuple[Segment, ...]:
+    parts = [facts.slice(start, _SEGMENT_ROWS) for start in range(0, len(facts), _SEGMENT_ROWS)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        encoded = pool.map(segment.encode, parts)
+        return tuple(log.put_segment(data, len(part)) for data, part in zip(encoded, parts, strict=True))
+
+
+def _known(earlier: list[Commit], name: str, size: int, digest: str, rules: str) -> Commit | str | None:
     """What the log knows of these bytes from this site.
 
     Returns:
@@ -282,7 +320,7 @@ def _known(earlier: list[Commit], name: str, digest: str, rules: str) -> Commit 
     """
     first: Commit | None = None
     for commit in earlier:
-        if commit.receipt.file_sha256 != digest:
+        if (commit.receipt.file_bytes, commit.receipt.file_sha256) != (size, digest):
             continue
         if commit.kind == "rejected_file":
             if commit.rules_digest == rules and commit.receipt.file_name == name:
@@ -355,44 +393,49 @@ def _settle(
 
 def _duplicates(facts: pl.DataFrame, files: list[str]) -> list[int]:
     """Row numbers of accepted facts that say what is known already."""
-    content = [name for name in segment.ENVELOPE if name not in ("site_id", "event_id", "revision")]
-    with duckdb.connect() as duck:
-        new = facts.with_row_index("row").filter(pl.col("status") == "accepted")
-        twice = new.filter(pl.struct("event_id", "revision").is_duplicated())
-        duck.register("new", new.select("row", "event_id", "revision", *content, "payload").to_arrow())
-        duck.register("twice", twice.select("row", "event_id", "revision", *content, "payload").to_arrow())
-        same = " and ".join(f"n.{name} is not distinct from o.{name}" for name in content)
-        columns = ", ".join(("event_id", "revision", *content, "payload"))
-        source = (
-            f"select -1 as row, {columns} from read_parquet($files) where status = 'accepted'"
-            if files
-            else "select * from twice where false"
-        )
-        pairs = duck.execute(
-            f"""
-            select n.row, o.row, n.payload, o.payload
-            from new n join ({source}) o using (event_id, revision) where {same}
-            union all
-            select n.row, o.row, n.payload, o.payload
-            from twice n join twice o using (event_id, revision) where o.row < n.row and {same}
-            order by all
-            """,
-            {"files": files} if files else {},
-        ).fetchall()
-    found: set[int] = set()
-    for row, _, mine, other in pairs:
-        if row not in found and (mine == other or _content(mine) == _content(other)):
-            found.add(row)
+    key = ["event_id", "revision"]
+    content = [name for name in segment.ENVELOPE if name not in ("site_id", *key)]
+    new = (
+        facts.with_row_index("row")
+        .filter(pl.col("status") == "accepted")
+        .select(pl.col("row").cast(pl.Int64), *key, *content, "payload")
+    )
+    old = new.clear()
+    if files:
+        with duckdb.connect() as duck:
+            duck.register("new", new.select(key).to_arrow())
+            old = duck.execute(
+                f"""
+                select -1::bigint as row, {", ".join([*key, *content, "payload"])}
+                from read_parquet($files) semi join new using (event_id, revision) where status = 'accepted'
+                """,
+                {"files": files},
+            ).pl()
+    if old.is_empty() and new["event_id"].n_unique() == len(new):
+        return []
+    said = pl.concat([old, new])
+    found: list[int] = []
+    # Most repeated facts are the same letter by letter; only for the others are the payloads taken apart.
+    for payload in (
+        pl.col("payload"),
+        pl.col("payload").map_elements(_canonical, pl.String, skip_nulls=False),
+    ):
+        said = said.filter(pl.struct(key).is_duplicated()).with_columns(payload.alias("payload"))
+        first = said.unique([*key, *content, "payload"], keep="first", maintain_order=True)
+        found += said.join(first, on="row", how="anti").filter(pl.col("row") >= 0)["row"].to_list()
+        said = first
     return sorted(found)
 
 
-def _content(payload: str | None) -> Any:
-    """A payload as compared: the order of fields and fields that are null mean nothing."""
+def _canonical(payload: str | None) -> str:
+    """A payload as compared: the order of fields, fields that are null and the way a number is written mean nothing."""
 
-    def strip(value: Any) -> Any:
+    def plain(value: Any) -> Any:
         if isinstance(value, dict):
-            inner = {key: strip(part) for key, part in value.items()}
+            inner = {key: plain(part) for key, part in value.items()}
             return {key: part for key, part in inner.items() if part is not None and part != {}}
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
         return value
 
-    return strip(json.loads(payload)) if payload else {}
+    return json.dumps(plain(json.loads(payload)) if payload else {}, sort_keys=True)

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from dyadlog.schemas.study import Limits, Study
 
-BLOCK = 32 << 20
+# Bytes read and checked at a time; a file with a longer line than `ENDLESS` (or the study's own limit) is refused.
+BLOCK = 16 << 20
+GZIP_PIECE = 64 << 10
+ENDLESS = 64 << 20
 EVENT_ENDINGS = (".ndjson", ".jsonl")
 TABLE_ENDINGS = (".csv", ".tsv", ".txt")
 UNFINISHED_ENDINGS = (".part", ".tmp", ".filepart", ".crdownload")
@@ -127,7 +130,7 @@ class Reader:
 
     def drain(self) -> None:
         """Read the whole file for its size and hash only (a file that is refused by its name)."""
-        for _ in self._raw():
+        for _ in self._raw(BLOCK):
             pass
 
     def blocks(self) -> Iterator[bytes]:
@@ -136,27 +139,37 @@ class Reader:
         Raises:
             FileRefusedError: FILE_IS_LINK, FILE_UNREADABLE, FILE_TOO_LARGE, FILE_TOO_COMPRESSED, FILE_NOT_UTF8.
         """
-        rest = b""
+        pieces: list[bytes] = []
+        size = 0
         first = True
-        longest = self._limits.line_kilobytes * 1024
-        source = self._inflated() if self._path.name.lower().endswith(".gz") else self._raw()
-        for piece in source:
-            if first:
-                piece = piece.removeprefix(codecs.BOM_UTF8)
-                first = False
-            cut = piece.rfind(b"\n") + 1
-            if not cut:
-                rest += piece
-                if len(rest) > longest + BLOCK:
-                    # One endless line: what cannot be a line of this study is refused before it fills memory.
-                    raise FileRefusedError("FILE_UNREADABLE")
+        for piece in self._inflated() if self._path.name.lower().endswith(".gz") else self._raw(BLOCK):
+            pieces.append(piece)
+            size += len(piece)
+            if size < BLOCK:
                 continue
-            yield _utf8(rest + piece[:cut])
-            rest = piece[cut:]
-        if rest:
-            yield _utf8(rest)
+            block = self._block(pieces, first=first)
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                yield _utf8(block[:cut])
+            pieces = [block[cut:]]
+            size = len(block) - cut
+            first = False
+        block = self._block(pieces, first=first)
+        if block:
+            yield _utf8(block)
 
-    def _raw(self) -> Iterator[bytes]:
+    def _block(self, pieces: list[bytes], *, first: bool) -> bytes:
+        block = b"".join(pieces)
+        if first:
+            block = block.removeprefix(codecs.BOM_UTF8)
+        # Pieces are shorter than this, so that only the first line of a block, begun in the block before, can be
+        # so long; it is refused before it fills memory.
+        longest = max(ENDLESS, self._limits.line_kilobytes * 1024)
+        if len(block) > longest and block.find(b"\n", 0, longest + 1) < 0:
+            raise FileRefusedError("FILE_UNREADABLE")
+        return block
+
+    def _raw(self, length: int) -> Iterator[bytes]:
         try:
             handle = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except OSError:
@@ -165,7 +178,7 @@ class Reader:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise FileRefusedError("FILE_IS_LINK")
             cap = self._limits.file_megabytes << 20
-            while piece := os.read(handle, BLOCK):
+            while piece := os.read(handle, length):
                 self.size += len(piece)
                 self._hash.update(piece)
                 if self.size > cap:
@@ -177,13 +190,20 @@ class Reader:
             os.close(handle)
 
     def _inflated(self) -> Iterator[bytes]:
+        """The text of a gzip file, which may hold several members, one after the other."""
         inflate = zlib.decompressobj(wbits=31)
-        whole = True
+        begun = False
         out = 0
         cap = self._limits.file_megabytes << 20
-        for piece in self._raw():
-            pending = False
-            while piece or pending:
+        # Small pieces: what is left of a piece is copied at the end of every member.
+        for piece in self._raw(GZIP_PIECE):
+            while piece or begun:
+                if not begun:
+                    piece = piece.lstrip(b"\0")  # padding between members
+                    if not piece:
+                        break
+                    inflate = zlib.decompressobj(wbits=31)
+                    begun = True
                 try:
                     text = inflate.decompress(piece, BLOCK)
                 except zlib.error:
@@ -193,17 +213,14 @@ class Reader:
                     raise FileRefusedError("FILE_TOO_LARGE")
                 if out > 1 << 20 and out > self.size * self._limits.compression_ratio:
                     raise FileRefusedError("FILE_TOO_COMPRESSED")
-                if text:
-                    yield text
-                whole = inflate.eof
-                if whole:  # a gzip file may hold several members, one after the other
-                    piece = inflate.unused_data.lstrip(b"\0")
-                    pending = False
-                    inflate = zlib.decompressobj(wbits=31)
+                yield text
+                if inflate.eof:
+                    piece, begun = inflate.unused_data, False
+                elif len(text) < BLOCK and not inflate.unconsumed_tail:
+                    break
                 else:
                     piece = inflate.unconsumed_tail
-                    pending = len(text) == BLOCK
-        if not whole:
+        if begun:
             raise FileRefusedError("FILE_UNREADABLE")
 
 
