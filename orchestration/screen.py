@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.intake.files import Landed
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.catalogue import Field, catalogue
+from dyadlog.schemas.codes import codes
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study
 
@@ -96,6 +98,8 @@ class Screen(Watcher):
             say("Nothing new: marts and reports are up to date.")
         elif self.commits:
             say(_receipts(self.commits, self._study))
+            for line in _reasons(self.commits):
+                say(line)
         if worked and not self.commits:
             say("No new delivery; marts and reports were rebuilt because the code or study.yaml changed.")
         say(f"marts    {folder / 'marts' / 'current.duckdb'}")
@@ -112,28 +116,46 @@ class Screen(Watcher):
 
 
 def _receipts(commits: list[Commit], study: Study) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=None)
-    table.add_column("site")
-    for name in ("files", "lines", "= accepted", "+ already had", "+ held back", "rejected files"):
-        table.add_column(name, justify="right")
-    for site in study.site_ids:
-        mine = [c for c in commits if c.receipt.site_id == site]
-        if not mine:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=len(study.site_ids) > 1)
+    columns = [_figures([c for c in commits if c.receipt.site_id == site]) for site in study.site_ids]
+    table.add_column("site", footer="all")
+    names = ("files", "lines", "= accepted", "+ already had", "+ held back", "rejected files")
+    for name, whole in zip(names, _figures(commits), strict=True):
+        table.add_column(name, justify="right", footer=f"{whole:,}")
+    for site, figures in zip(study.site_ids, columns, strict=True):
+        files, lines, accepted, duplicate, held, rejected = figures
+        if not files:
             table.add_row(site, "0", *("[dim]-[/]" for _ in range(5)))
             continue
-        told = [c.receipt for c in mine]
-        rejected = sum(c.kind == "rejected_file" for c in mine)
-        held = sum(r.held_back for r in told)
         table.add_row(
             site,
-            f"{len(mine):,}",
-            f"{sum(r.lines for r in told):,}",
-            f"{sum(r.accepted for r in told):,}",
-            f"{sum(r.duplicate for r in told):,}",
+            *(f"{figure:,}" for figure in (files, lines, accepted, duplicate)),
             f"[yellow]{held:,}[/]" if held else "0",
             f"[red]{rejected:,}[/]" if rejected else "0",
         )
     return table
+
+
+def _figures(commits: list[Commit]) -> list[int]:
+    told = [c.receipt for c in commits]
+    return [
+        len(commits),
+        sum(r.lines for r in told),
+        sum(r.accepted for r in told),
+        sum(r.duplicate for r in told),
+        sum(r.held_back for r in told),
+        sum(c.kind == "rejected_file" for c in commits),
+    ]
+
+
+def _reasons(commits: list[Commit]) -> list[str]:
+    """Why lines were held back and files rejected, most frequent first."""
+    counted: Counter[str] = Counter()
+    for commit in commits:
+        counted.update(
+            {code: n for code, n in commit.receipt.codes.items() if codes()[code].severity == "error"}
+        )
+    return [f"{n:>6,}  {code}: {codes()[code].says}" for code, n in counted.most_common()]
 
 
 def show_status(study: Study) -> bool:
