@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.records import Receipt
-from dyadlog.assets.event_log.storage import LocalStorage
+from dyadlog.assets.event_log.storage import ABANDONED_SECONDS, LocalStorage
 from dyadlog.assets.event_log.verify import verify
 from dyadlog.assets.intake.receive import open_log
 from dyadlog.schemas.errors import LogDamagedError
@@ -87,6 +89,16 @@ def test_a_refused_file_is_looked_at_again_when_the_rules_change(lab: Lab) -> No
     text = (lab.folder / "study.yaml").read_text()
     (lab.folder / "study.yaml").write_text(text.replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}"))
     assert [c.receipt.accepted for c in lab.receive()] == [1]
+
+
+def test_what_a_killed_writer_left_is_cleared_away_once_it_is_surely_abandoned(lab: Lab) -> None:
+    tmp = lab.folder / "log/tmp"
+    tmp.mkdir(parents=True)
+    for name, age in (("old", 2 * ABANDONED_SECONDS), ("young", 0)):
+        (tmp / name).write_text("half")
+        os.utime(tmp / name, (time.time() - age,) * 2)
+    lab.receive()
+    assert [p.name for p in tmp.iterdir()] == ["young"]
 
 
 def damaged(lab: Lab) -> str:
