@@ -222,7 +222,7 @@ def _reports(study: Study) -> dg.AssetsDefinition:
     @dg.asset(
         name="site_reports",
         deps=["published_database"],
-        group_name="quality",
+        group_name="publication",
         kinds={"html"},
         description="A page for every site and the night sheet for the study team.",
     )
