@@ -136,6 +136,40 @@ def form_schema(form: Version) -> pa.DataFrameSchema:
     )
 
 
+class Pairs(list[tuple[str, object]]):
+    """An object of a JSON text, with names that stand there twice."""
+
+
+def answer_mistakes(answers: object, form: Version) -> Iterable[tuple[str, str]]:
+    """The slow, exact look at one set of answers that is not plain numbers: (reason code, field)."""
+    if not isinstance(answers, dict):
+        yield "FIELD_NOT_OBJECT", "items"
+        return
+    for item, answer in answers.items():
+        if item not in form.items or answer is None:
+            continue
+        if isinstance(answer, bool) or not isinstance(answer, int | float):
+            yield "ANSWER_NOT_A_NUMBER", f"items.{item}"
+        elif not form.min <= answer <= form.max:
+            yield "ANSWER_OUT_OF_RANGE", f"items.{item}"
+        elif form.whole and answer != int(answer):
+            yield "ANSWER_NOT_WHOLE", f"items.{item}"
+
+
+def missing_mistakes(reasons: object, form: Version) -> Iterable[str]:
+    """What is wrong with the reasons why answers are missing (item -> missing code)."""
+    if not isinstance(reasons, Pairs):
+        yield "FIELD_NOT_OBJECT"
+        return
+    names = [name for name, _ in reasons]
+    if len(set(names)) < len(names):
+        yield "LINE_DUPLICATE_KEY"
+    if not set(form.items).issuperset(names):
+        yield "ITEM_UNKNOWN"
+    if not all(isinstance(code, str) and code in catalogue().missing_codes for _, code in reasons):
+        yield "MISSING_CODE_UNKNOWN"
+
+
 class Judge:
     """Validates frame after frame with one Pandera schema, without converting or dropping anything.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -10,14 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import duckdb
 import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
-from dyadlog.assets.event_log.records import Commit, Receipt, Segment
+from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.intake.facts import FactReader, Facts, Problem
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.lines import Lines, cut
@@ -28,8 +26,6 @@ from dyadlog.schemas.study import Study
 
 # Blocks of a file that are checked at the same time; each takes one core and some hundred megabytes.
 _AT_ONCE = 2
-# Rows of a segment: large files become several, which are written at the same time.
-_SEGMENT_ROWS = 250_000
 
 Progress = Callable[[int], None]
 Held = tuple[int, int, list[str], str]
@@ -298,17 +294,10 @@ def deliver(
             if reading.held and sealed is None:
                 sealed = quarantine.keep(landed.site_id, reading.held)
             facts, receipt = _settle(log, earlier, reading, quarantine)
-            stored = _stored(log, facts)
+            stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue
-
-
-def _stored(log: EventLog, facts: pl.DataFrame) -> tuple[Segment, ...]:
-    parts = [facts.slice(start, _SEGMENT_ROWS) for start in range(0, len(facts), _SEGMENT_ROWS)]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        encoded = pool.map(segment.encode, parts)
-        return tuple(log.put_segment(data, len(part)) for data, part in zip(encoded, parts, strict=True))
 
 
 def _known(earlier: list[Commit], name: str, size: int, digest: str, rules: str) -> Commit | str | None:
@@ -369,7 +358,7 @@ def _settle(
             .select(list(segment.SCHEMA))
         )
     files = [log.storage.locate(s.name) for c in earlier for s in c.segments]
-    duplicates = _duplicates(facts, files)
+    duplicates = segment.repeated(facts, files)
     if not duplicates:
         return facts, receipt
     is_duplicate = pl.col("row").is_in(duplicates)
@@ -389,53 +378,3 @@ def _settle(
     by_line = facts.group_by("line_number").agg((pl.col("status") == "duplicate").all().alias("duplicate"))
     known_lines = int(by_line["duplicate"].sum())
     return facts, replace(receipt, accepted=receipt.accepted - known_lines, duplicate=known_lines)
-
-
-def _duplicates(facts: pl.DataFrame, files: list[str]) -> list[int]:
-    """Row numbers of accepted facts that say what is known already."""
-    key = ["event_id", "revision"]
-    content = [name for name in segment.ENVELOPE if name not in ("site_id", *key)]
-    new = (
-        facts.with_row_index("row")
-        .filter(pl.col("status") == "accepted")
-        .select(pl.col("row").cast(pl.Int64), *key, *content, "payload")
-    )
-    old = new.clear()
-    if files:
-        with duckdb.connect() as duck:
-            duck.register("new", new.select(key).to_arrow())
-            old = duck.execute(
-                f"""
-                select -1::bigint as row, {", ".join([*key, *content, "payload"])}
-                from read_parquet($files) semi join new using (event_id, revision) where status = 'accepted'
-                """,
-                {"files": files},
-            ).pl()
-    if old.is_empty() and new["event_id"].n_unique() == len(new):
-        return []
-    said = pl.concat([old, new])
-    found: list[int] = []
-    # Most repeated facts are the same letter by letter; only for the others are the payloads taken apart.
-    for payload in (
-        pl.col("payload"),
-        pl.col("payload").map_elements(_canonical, pl.String, skip_nulls=False),
-    ):
-        said = said.filter(pl.struct(key).is_duplicated()).with_columns(payload.alias("payload"))
-        first = said.unique([*key, *content, "payload"], keep="first", maintain_order=True)
-        found += said.join(first, on="row", how="anti").filter(pl.col("row") >= 0)["row"].to_list()
-        said = first
-    return sorted(found)
-
-
-def _canonical(payload: str | None) -> str:
-    """A payload as compared: the order of fields, fields that are null and the way a number is written mean nothing."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            inner = {key: plain(part) for key, part in value.items()}
-            return {key: part for key, part in inner.items() if part is not None and part != {}}
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value
-
-    return json.dumps(plain(json.loads(payload)) if payload else {}, sort_keys=True)

@@ -25,8 +25,11 @@ from dyadlog.schemas.frames import (
     ITEM_PREFIX,
     PAYLOAD_PREFIX,
     Judge,
+    Pairs,
+    answer_mistakes,
     envelope_schema,
     form_schema,
+    missing_mistakes,
     payload_schema,
 )
 from dyadlog.schemas.instruments import Version
@@ -120,7 +123,8 @@ class FactReader:
         problems += self._times(frame)
         problems += self._site(frame)
         shapes = self._shapes(readable, text)
-        problems += _envelope_shape(readable, shapes)
+        allowed = {*catalogue().envelope, "payload"}
+        problems += _misshapen(readable, shapes, 0, allowed, ("FIELD_UNKNOWN", "envelope"))
         problems += self._by_kind(readable, shapes)
         facts = frame.select("line_number", "fact_number", *catalogue().envelope, "payload")
         return Facts(facts, text, _without_consequences(_strict(problems, text, odd)))
@@ -157,14 +161,11 @@ class FactReader:
         if self._study.protocol.time_basis == "absolute":
             return
         for name, spec in catalogue().envelope.items():
-            if spec.type == "time" and frame[name].null_count() < len(frame):
-                for row in frame[name].is_not_null().arg_true():
-                    yield row, "TIME_NOT_ALLOWED", name
+            if spec.type == "time":
+                yield from _at(frame.filter(pl.col(name).is_not_null()), "TIME_NOT_ALLOWED", name)
 
     def _site(self, frame: pl.DataFrame) -> Iterable[Problem]:
-        claims = frame["site_id"]
-        for row in ((claims != self._site_id) & claims.is_not_null()).arg_true():
-            yield row, "SITE_WRONG", "site_id"
+        return _at(frame.filter(pl.col.site_id != self._site_id), "SITE_WRONG", "site_id")
 
     def _by_kind(self, readable: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
         """Check the facts of each (kind of event, version) on their own."""
@@ -242,7 +243,7 @@ class FactReader:
         rows = table["row"]
         odd = part.join(table.filter(~pl.col.plain), on="row", how="semi")
         for row, items in odd.select("row", "items").rows():
-            yield from _odd_items(row, items, form)
+            yield from ((row, code, where) for code, where in answer_mistakes(parsed(items), form))
         yield from _at(table.filter("absent"), "FIELD_MISSING", "items")
         judge = self._judge("form", name, lambda: form_schema(form))
         for row, code, column in judge.failures(table):
@@ -363,45 +364,14 @@ from (
 )"""
 
 
-def _odd_items(row: int, items: str, form: Version) -> Iterable[Problem]:
-    """The slow, exact look at one set of answers that is not plain numbers."""
-    answers = parsed(items)
-    if not isinstance(answers, dict):
-        yield row, "FIELD_NOT_OBJECT", "items"
-        return
-    for item, answer in answers.items():
-        if item not in form.items or answer is None:
-            continue
-        if isinstance(answer, bool) or not isinstance(answer, int | float):
-            yield row, "ANSWER_NOT_A_NUMBER", f"items.{item}"
-        elif not form.min <= answer <= form.max:
-            yield row, "ANSWER_OUT_OF_RANGE", f"items.{item}"
-        elif form.whole and answer != int(answer):
-            yield row, "ANSWER_NOT_WHOLE", f"items.{item}"
-
-
 def _missing_codes(part: pl.DataFrame, form: Version) -> Iterable[Problem]:
     """Check why answers are missing; the same few texts come again and again."""
     wrong: dict[str, list[str]] = {}
     for text in part["missing"].drop_nulls().unique().to_list():
-        for code in _missing_mistakes(text, form):
+        for code in missing_mistakes(parsed(text, object_pairs_hook=Pairs), form):
             wrong.setdefault(code, []).append(text)
     for code, texts in wrong.items():
         yield from _at(part.filter(pl.col.missing.is_in(texts)), code, "missing")
-
-
-def _missing_mistakes(text: str, form: Version) -> Iterable[str]:
-    pairs = parsed(text, object_pairs_hook=list) if text.startswith("{") else ...
-    if pairs is ...:
-        yield "FIELD_NOT_OBJECT"
-        return
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        yield "LINE_DUPLICATE_KEY"
-    if not set(form.items).issuperset(names):
-        yield "ITEM_UNKNOWN"
-    if not all(isinstance(code, str) and code in catalogue().missing_codes for _, code in pairs):
-        yield "MISSING_CODE_UNKNOWN"
 
 
 def _misshapen(
@@ -419,11 +389,6 @@ def _misshapen(
             yield from _at(rows.filter(pl.col.shape.is_in(wrong)), code, unknown[1])
 
 
-def _envelope_shape(readable: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
-    allowed = {*catalogue().envelope, "payload"}
-    return _misshapen(readable, shapes, 0, allowed, ("FIELD_UNKNOWN", "envelope"))
-
-
 def _without_consequences(problems: list[Problem]) -> list[Problem]:
     """Leave out what only follows from another problem of the same row and field; each problem once."""
     caused = {
@@ -431,10 +396,4 @@ def _without_consequences(problems: list[Problem]) -> list[Problem]:
         for row, code, where in problems
         if code.startswith("VALUE_NOT_") or code == "FIELD_NOT_OBJECT"
     }
-    seen: dict[Problem, None] = {}
-    for problem in problems:
-        row, code, where = problem
-        if code == "FIELD_MISSING" and (row, where) in caused:
-            continue
-        seen.setdefault(problem)
-    return list(seen)
+    return [p for p in dict.fromkeys(problems) if p[1] != "FIELD_MISSING" or (p[0], p[2]) not in caused]
