@@ -5,6 +5,7 @@ No item wording is kept anywhere in Dyadlog: instruments are item names, keys an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.yamlfile import Listed, Strict, YamlFile, read_yaml, validate
 
 Rater = Literal["client", "therapist", "observer", "clinician"]
@@ -43,7 +45,7 @@ class Version(Strict):
     """
 
     raters: Listed[Rater]
-    items: Items
+    items: Annotated[Items, Field(min_length=1)]
     min: float
     max: float
     whole: bool = True
@@ -56,8 +58,10 @@ class Version(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Version:
         known = set(self.items)
-        if len(known) != len(self.items):
-            raise ValueError("each item once in `items`")
+        if len({item.lower() for item in self.items}) != len(self.items):
+            raise ValueError("each item once in `items`, capital letters or not")
+        if strange := [item for item in self.items if not re.match(ID_PATTERN, item)]:
+            raise ValueError(f"item names of letters, digits, '.', '_' and '-', not {strange[0]!r}")
         if self.min >= self.max:
             raise ValueError("`min` below `max`")
         for name, members in {"reversed": self.reversed, **self.subscales}.items():

@@ -16,6 +16,7 @@ import pytest
 from dyadlog.assets.intake import files
 from dyadlog.assets.intake.files import Reader
 from dyadlog.schemas.study import Limits
+from tests.conftest import Lab
 from tests.intake.workbench import Site, form, held, study_in
 
 GOOD = json.dumps(held())
@@ -294,3 +295,15 @@ def test_codes_are_counted_by_line(site: Site) -> None:
     }
     held_rows = site.rows().filter(pl.col.status == "held_back")
     assert held_rows["line_hash"].null_count() == 0
+
+
+def test_a_missing_column_is_named_as_the_mapping_names_it(lab: Lab) -> None:
+    (lab.folder / "m.yaml").write_text(
+        'files: "*.csv"\nseparator: ";"\nevents:\n  - event_type: session.held\n    event_id: {text: "v-{number}"}\n'
+        "    envelope: {client_id: {column: client}, session_number: {column: number}}\n"
+    )
+    study = lab.folder / "study.yaml"
+    study.write_text(study.read_text().replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}"))
+    lab.drop("site-a", "visits.csv", "client;session_no_of_Meier\nc1;1\n")
+    (commit,) = lab.receive()
+    assert commit.receipt.fields == {"FILE_COLUMN_MISSING@number": 1}

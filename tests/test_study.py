@@ -126,6 +126,15 @@ def test_a_study_can_bring_its_own_instrument(tmp_path: Path) -> None:
     assert form.items == ("joy", "calm")
 
 
+@pytest.mark.parametrize("items", ["[joy, Joy]", '["a\'b"]', "[]"])
+def test_item_names_that_would_mislead_are_refused(tmp_path: Path, items: str) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "instrument: mood\nname: Mood\nsource: own\nlicence: none\ndomain: outcome\ndirection: higher_is_better\n"
+        f"versions:\n  a: {{raters: [client], items: {items}, min: 0, max: 4, max_missing: {{total: 0, subscale: 0}}}}\n"
+    )
+    assert "own.yaml:8: key `versions.a" in problems(tmp_path, STUDY + "instruments: [own.yaml]\n")[0]
+
+
 def test_the_rules_digest_changes_with_any_rule(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(MAPPING)
     (tmp_path / "study.yaml").write_text(STUDY.replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}"))

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-
 ABANDONED_SECONDS = 24 * 3600.0
 
 

@@ -69,7 +69,14 @@ def read_file(study: Study, landed: Landed, *, progress: Progress | None = None)
         # Reading stopped where the fault was: the receipt is about the whole file.
         whole = Reader(landed.path, study.protocol.limits)
         size = whole.size if _measure(whole) else landed.size
-        receipt = Receipt(landed.site_id, landed.name, size, whole.sha256, codes={refusal.code: 1})
+        receipt = Receipt(
+            landed.site_id,
+            landed.name,
+            size,
+            whole.sha256,
+            codes={refusal.code: 1},
+            fields={f"{refusal.code}@{name}": 1 for name in refusal.fields},
+        )
         return Reading(receipt, refused=True, facts=_none(), held=[])
     receipt = tally.receipt(landed, reader)
     return Reading(receipt, refused=False, facts=pl.concat(parts) if parts else _none(), held=held)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,16 @@ UNFINISHED_ENDINGS = (".part", ".tmp", ".filepart", ".crdownload")
 
 
 class FileRefusedError(Exception):
-    """The file as a whole cannot be read; carries the reason code."""
+    """The file as a whole cannot be read.
 
-    def __init__(self, code: str) -> None:
+    Args:
+        code: the reason code.
+        fields: names, from the mapping, of what is missing; never a name that only the file holds.
+    """
+
+    def __init__(self, code: str, fields: Sequence[str] = ()) -> None:
         self.code = code
+        self.fields = fields
         super().__init__(code)
 
 

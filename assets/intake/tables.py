@@ -108,8 +108,8 @@ class TableReader:
         names = self._cells(line)
         if names is None or len(set(names)) < len(names) or "" in names:
             raise FileRefusedError("FILE_HEADER_BROKEN")
-        if self._mapping.columns - set(names):
-            raise FileRefusedError("FILE_COLUMN_MISSING")
+        if missing := sorted(self._mapping.columns - set(names)):
+            raise FileRefusedError("FILE_COLUMN_MISSING", missing)
         if set(names) - self._mapping.columns - set(self._mapping.ignore):
             self.remarks.append("FILE_COLUMN_UNKNOWN")
         return names
