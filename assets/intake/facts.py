@@ -7,10 +7,8 @@ files enters. DuckDB reads the JSON, Pandera checks the values, and what is wron
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import duckdb
 import numpy as np
@@ -18,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 from pandera.polars import DataFrameSchema
 
+from dyadlog.assets.intake.json_sql import KEY_PATHS, RAW, envelope_sql, items_sql, payload_sql
 from dyadlog.assets.intake.lines import is_strict_json, parsed
 from dyadlog.schemas.catalogue import EventType, catalogue
 from dyadlog.schemas.catalogue import Field as CatalogueField
@@ -31,12 +30,11 @@ from dyadlog.schemas.frames import (
     form_schema,
     missing_mistakes,
     payload_schema,
+    sure_answers,
 )
 from dyadlog.schemas.instruments import Version
 from dyadlog.schemas.study import Study
 
-# A payload whose items are all plain numbers or null, as DuckDB writes it: names, then numbers, no blanks.
-_PLAIN_ITEMS = r'\{("[^"\\]*":(-?[0-9]+(\.[0-9]+)?|null),?)*\}'
 # An id that is written without quotation marks is read as its digits, and is nothing else.
 _DIGITS = r"^[0-9]+$"
 
@@ -46,9 +44,6 @@ _NOT_OF_TYPE = {
     "number": "VALUE_NOT_NUMBER",
     "bool": "VALUE_NOT_BOOLEAN",
 }
-# Columns as they are written in the JSON text, beside those with their values.
-_RAW = "raw."
-
 Problem = tuple[int, str, str]
 # Hash -> names of the fields in envelope, payload and items.
 Shapes = dict[int, list[list[str]]]
@@ -105,9 +100,9 @@ class FactReader:
         text = pl.Series("text", table["text"])
         numbers = pl.DataFrame(table.select(["row", "line_number", "fact_number"]))
         try:
-            read = self._query(_envelope_sql(longest), block=table)
+            read = self._query(envelope_sql(longest), block=table)
         except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
-            read = self._query(_envelope_sql(longest, look=True), block=table)
+            read = self._query(envelope_sql(longest, look=True), block=table)
         # Both are sorted by row; only lines that could not be read are missing on the right.
         joined = (
             numbers.hstack(read.drop("row"))
@@ -150,7 +145,7 @@ class FactReader:
         """Distinct lists of field names of the block, by their hash."""
         first = readable.group_by("shape").agg(pl.col.row.first())
         keys = self._duck.execute(
-            f"select json_keys(unnest($texts), {_KEY_PATHS})", {"texts": text[first["row"]].to_list()}
+            f"select json_keys(unnest($texts), {KEY_PATHS})", {"texts": text[first["row"]].to_list()}
         ).fetchall()
         return {
             shape: [part or [] for part in parts]
@@ -212,7 +207,7 @@ class FactReader:
         group = group.filter(~no_object)
         if not fields and not event.instrument:
             return
-        raw = self._query(_payload_sql(event_type, version), payload=group.select("row", "shape", "payload"))
+        raw = self._query(payload_sql(event_type, version), payload=group.select("row", "shape", "payload"))
         rows = raw["row"]
         frame = raw.with_columns(_typed(fields, PAYLOAD_PREFIX))
         yield from _not_converted(frame, fields, PAYLOAD_PREFIX)
@@ -239,7 +234,13 @@ class FactReader:
         yield from _at(unknown, "INSTRUMENT_UNKNOWN", "instrument")
 
     def _form(self, name: tuple[str, str], form: Version, part: pl.DataFrame) -> Iterable[Problem]:
-        table = self._query(_items_sql(form), answers=part.select("row", "items"))
+        yield from _missing_codes(part, form)
+        sure = sure_answers(form)
+        if sure is not None:
+            part = part.filter(~pl.col("items").str.contains(sure).fill_null(value=False))
+            if part.is_empty():
+                return
+        table = self._query(items_sql(form), answers=part.select("row", "items"))
         rows = table["row"]
         odd = part.join(table.filter(~pl.col.plain), on="row", how="semi")
         for row, items in odd.select("row", "items").rows():
@@ -248,34 +249,6 @@ class FactReader:
         judge = self._judge("form", name, lambda: form_schema(form))
         for row, code, column in judge.failures(table):
             yield rows[row], code, column.replace(ITEM_PREFIX, "items.", 1)
-        yield from _missing_codes(part, form)
-
-
-# Where the names of fields are looked up. They repeat, so each distinct set of names is judged once.
-_KEY_PATHS = "['$', '$.payload', '$.payload.items']"
-
-
-def _struct(names: Iterable[str], kind: str = "JSON") -> str:
-    """Structure for `from_json`, as an SQL text. JSON keeps every value as it was written, quotation marks too."""
-    return json.dumps(dict.fromkeys(names, kind)).replace("'", "''")
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-@cache
-def _envelope_sql(longest: int, *, look: bool = False) -> str:
-    fields = catalogue().envelope
-    columns = ", ".join(f'e."{name}"::varchar as "{_RAW}{name}"' for name in fields)
-    return f"""
-select row, shape, {columns}, e.payload::varchar as payload
-from (
-  select row, hash(json_keys(text, {_KEY_PATHS})) as shape, from_json(text, '{_struct([*fields, "payload"])}') as e
-  from block
-  where (strlen(text) <= {longest} or strlen(rtrim(text, '\r\n')) <= {longest})
-    and (starts_with(text, '{{') or starts_with(ltrim(text, ' \t\r'), '{{')) {"and json_valid(text)" if look else ""}
-)"""
 
 
 def _cast(column: pl.Expr, kind: str) -> pl.Expr:
@@ -292,7 +265,7 @@ def _cast(column: pl.Expr, kind: str) -> pl.Expr:
 
 
 def _typed(fields: dict[str, CatalogueField], prefix: str = "") -> list[pl.Expr]:
-    return [_cast(pl.col(_RAW + name), spec.type).alias(prefix + name) for name, spec in fields.items()]
+    return [_cast(pl.col(RAW + name), spec.type).alias(prefix + name) for name, spec in fields.items()]
 
 
 def _not_converted(
@@ -301,7 +274,7 @@ def _not_converted(
     """Values that are written as something else than their type."""
     wrong = {}
     for name, spec in fields.items():
-        raw = pl.col(_RAW + name)
+        raw = pl.col(RAW + name)
         if spec.type == "id":
             wrong[name] = ~raw.str.starts_with('"')
         elif spec.type in _NOT_OF_TYPE:
@@ -311,7 +284,7 @@ def _not_converted(
         if found[name].any():
             rows = frame.filter(found[name])
             if fields[name].type == "id":
-                rows = rows.filter(~pl.col(_RAW + name).str.contains(_DIGITS))
+                rows = rows.filter(~pl.col(RAW + name).str.contains(_DIGITS))
             yield from _at(rows, _NOT_OF_TYPE[fields[name].type], name)
 
 
@@ -338,32 +311,6 @@ def _strict(problems: list[Problem], text: pl.Series, odd: Iterable[int]) -> lis
     return kept + [(row, "LINE_NOT_JSON", "line") for row in sorted(broken)]
 
 
-@cache
-def _payload_sql(event_type: str, version: int) -> str:
-    fields = catalogue().events[event_type].versions[version]
-    columns = "".join(f', p."{name}"::varchar as "{_RAW}{name}"' for name in fields)
-    struct = _struct([*fields, "items", "missing"])
-    return f"""
-select row, shape{columns}, p.items::varchar as items, p.missing::varchar as missing
-from (
-  select row, shape, from_json(coalesce(payload, '{{}}'), '{struct}') as p
-  from payload
-)"""
-
-
-def _items_sql(form: Version) -> str:
-    struct = _struct(form.items, "DOUBLE")
-    columns = ", ".join(f"i.{_quoted(item)} as {_quoted(ITEM_PREFIX + item)}" for item in form.items)
-    return f"""
-select row, plain, absent, {columns}
-from (
-  select row, items is null or items = 'null' as absent,
-         absent or regexp_full_match(items, '{_PLAIN_ITEMS}') as plain,
-         case when plain and not absent then from_json(items, '{struct}') end as i
-  from answers
-)"""
-
-
 def _missing_codes(part: pl.DataFrame, form: Version) -> Iterable[Problem]:
     """Check why answers are missing; the same few texts come again and again."""
     wrong: dict[str, list[str]] = {}
@@ -377,7 +324,7 @@ def _missing_codes(part: pl.DataFrame, form: Version) -> Iterable[Problem]:
 def _misshapen(
     rows: pl.DataFrame, shapes: Shapes, position: int, allowed: set[str], unknown: tuple[str, str]
 ) -> Iterable[Problem]:
-    """Rows with names that are doubled or not allowed at one place of `_KEY_PATHS`."""
+    """Rows with names that are doubled or not allowed at one place of `KEY_PATHS`."""
     for wrong, code in (
         (
             [s for s, keys in shapes.items() if len(set(keys[position])) < len(keys[position])],
