@@ -12,10 +12,10 @@ night: .venv/.ready  ## one night on the example study; prints where marts and r
 	@$(BIN)/dyadlog night -s $(STUDY)
 
 test: .venv/.ready check  ## lint, types, then all quick tests
-	$(BIN)/pytest -q -n 2
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-long: .venv/.ready  ## the slow sweeps too
-	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 -m "long or not long"
+	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "long or not long"
 
 check: .venv/.ready build/types/dyadlog  ## changes nothing
 	$(BIN)/ruff check .

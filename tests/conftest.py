@@ -141,3 +141,8 @@ def rating(
 def phq(number: int, answers: list[int | None] | int, client_id: str = "c1", **more: Any) -> dict[str, Any]:
     given = [answers] * 9 if isinstance(answers, int) else answers
     return rating(number, given, client_id, instrument="phq-9", version="1", occasion="pre_session", **more)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the long ones, so that no worker ends up alone with them."""
+    items.sort(key=lambda item: item.path.name not in ("test_kill.py", "test_order.py"))

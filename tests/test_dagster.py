@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -26,8 +27,9 @@ def run(lab: Lab, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 
 @pytest.fixture
-def instance() -> dg.DagsterInstance:
-    return dg.DagsterInstance.ephemeral()
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
 
 
 def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance: dg.DagsterInstance) -> None:
