@@ -79,6 +79,7 @@ class FactReader:
         self._site_id = site_id
         self._duck = duckdb.connect()
         self._judges: dict[tuple[object, object], Judge] = {}
+        self._used: frozenset[str] | None = None  # fields of the envelope that the file uses, once known
         if threads:
             self._duck.execute(f"set threads={threads}")
 
@@ -99,10 +100,7 @@ class FactReader:
         longest = self._study.protocol.limits.line_kilobytes * 1024
         text = pl.Series("text", table["text"])
         numbers = pl.DataFrame(table.select(["row", "line_number", "fact_number"]))
-        try:
-            read = self._query(envelope_sql(longest), block=table)
-        except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
-            read = self._query(envelope_sql(longest, look=True), block=table)
+        read, shapes = self._envelope(table, text, longest)
         # Both are sorted by row; only lines that could not be read are missing on the right.
         joined = (
             numbers.hstack(read.drop("row"))
@@ -117,12 +115,32 @@ class FactReader:
         ]
         problems += self._times(frame)
         problems += self._site(frame)
-        shapes = self._shapes(readable, text)
         allowed = {*catalogue().envelope, "payload"}
         problems += _misshapen(readable, shapes, 0, allowed, ("FIELD_UNKNOWN", "envelope"))
         problems += self._by_kind(readable, shapes)
         facts = frame.select("line_number", "fact_number", *catalogue().envelope, "payload")
         return Facts(facts, text, _without_consequences(_strict(problems, text, odd)))
+
+    def _envelope(self, table: pa.Table, text: pl.Series, longest: int) -> tuple[pl.DataFrame, Shapes]:
+        """Envelope fields as written, and the names of all fields.
+
+        A file uses the same few fields from beginning to end, and each field that is looked for costs time. So only
+        those are read that were used before; a block that uses another one is read again with it.
+        """
+        every = catalogue().envelope
+        while True:
+            fields = tuple(name for name in every if self._used is None or name in self._used)
+            try:
+                read = self._query(envelope_sql(longest, fields), block=table)
+            except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
+                read = self._query(envelope_sql(longest, fields, look=True), block=table)
+            shapes = self._shapes(read, text)
+            said = frozenset(name for keys in shapes.values() for name in keys[0] if name in every)
+            known = said <= frozenset(fields)
+            self._used = said if self._used is None else self._used | said
+            if known:
+                unused = [name for name in every if name not in fields]
+                return read.with_columns(pl.lit(None, pl.String).alias(RAW + name) for name in unused), shapes
 
     def _query(self, sql: str, **tables: pa.Table | pl.DataFrame) -> pl.DataFrame:
         """Rows in the order of the table, which DuckDB scans in parallel by record batches."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from dyadlog.schemas.study import Limits, Study
 
 # Bytes read and checked at a time; a file with a longer line than `ENDLESS` (or the study's own limit) is refused.
-BLOCK = 16 << 20
+BLOCK = 32 << 20
 GZIP_PIECE = 64 << 10
 ENDLESS = 64 << 20
 EVENT_ENDINGS = (".ndjson", ".jsonl")

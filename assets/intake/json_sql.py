@@ -29,14 +29,14 @@ def _quoted(name: str) -> str:
 
 
 @cache
-def envelope_sql(longest: int, *, look: bool = False) -> str:
+def envelope_sql(longest: int, fields: tuple[str, ...], *, look: bool = False) -> str:
     """From `block` (row, text): envelope fields as written, payload, hash of the names of all fields.
 
     Args:
         longest: bytes of a line above which it is not read.
+        fields: fields of the envelope to take out; each costs time, present or not.
         look: whether a line may be no JSON; without, such a line stops the query.
     """
-    fields = catalogue().envelope
     columns = ", ".join(f'e."{name}"::varchar as "{RAW}{name}"' for name in fields)
     return f"""
 select row, shape, {columns}, e.payload::varchar as payload
