@@ -79,7 +79,7 @@ class FactReader:
         self._site_id = site_id
         self._duck = duckdb.connect()
         self._judges: dict[tuple[object, object], Judge] = {}
-        self._used: frozenset[str] | None = None  # fields of the envelope that the file uses, once known
+        self._used: set[str] | None = None  # fields of the envelope that the file uses, once known
         if threads:
             self._duck.execute(f"set threads={threads}")
 
@@ -135,10 +135,9 @@ class FactReader:
             except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
                 read = self._query(envelope_sql(longest, fields, look=True), block=table)
             shapes = self._shapes(read, text)
-            said = frozenset(name for keys in shapes.values() for name in keys[0] if name in every)
-            known = said <= frozenset(fields)
+            said = {"event_id"}.union(*(keys[0] for keys in shapes.values())) & every.keys()
             self._used = said if self._used is None else self._used | said
-            if known:
+            if said.issubset(fields):
                 unused = [name for name in every if name not in fields]
                 return read.with_columns(pl.lit(None, pl.String).alias(RAW + name) for name in unused), shapes
 
