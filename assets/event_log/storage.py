@@ -74,9 +74,9 @@ class LocalStorage:
             created = True
         except FileExistsError:
             # Whoever made it may have died before the fsyncs below: make it durable before we build on it.
-            _fsync(target)
+            fsync(target)
             created = False
-        _fsync(target.parent)
+        fsync(target.parent)
         waiting.unlink()
         return created
 
@@ -123,11 +123,12 @@ class LocalStorage:
             if not parent.is_dir():
                 self._make(parent)
             folder.mkdir(mode=self._folder_mode, exist_ok=True)
-            _fsync(parent)
+            fsync(parent)
         return folder
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file's bytes, or a folder's entries, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

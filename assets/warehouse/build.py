@@ -21,10 +21,11 @@ from pathlib import Path
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog, Head
+from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse import inputs
 from dyadlog.assets.warehouse.models import Model, models
-from dyadlog.assets.warehouse.published import build_key, fsync, marts_folder, show
+from dyadlog.assets.warehouse.published import build_key, marts_folder, show
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study

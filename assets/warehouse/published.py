@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 from pathlib import Path
 
 from dyadlog.assets.event_log.log import Head
+from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.study import Study
 
@@ -54,12 +54,3 @@ def show(study: Study, target: Path) -> bool:
         for old in builds[: -(KEEP - 1)]:
             old.unlink(missing_ok=True)
     return True
-
-
-def fsync(path: Path) -> None:
-    """Make a file or folder survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
