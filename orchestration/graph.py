@@ -204,11 +204,11 @@ def _published(study: Study) -> dg.AssetsDefinition:
         description="`marts/current.duckdb`: what analysts open, read-only.",
     )
     def published_database() -> dg.MaterializeResult[None]:
-        from dyadlog.assets.warehouse.published import build_key, marts_folder, show
+        from dyadlog.assets.warehouse.published import build_file, show
 
         with guarded(study, "published_database"):
             head = open_log(study).head()
-            target = marts_folder(study) / f"{build_key(study, head)}.duckdb"
+            target = build_file(study, head)
             show(study, target)
             watcher().published(target)
         return dg.MaterializeResult(

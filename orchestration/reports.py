@@ -13,14 +13,14 @@ from dyadlog.assets.quality.report import (
     write_night_sheet,
     write_site_reports,
 )
-from dyadlog.assets.warehouse.published import build_key, marts_folder
+from dyadlog.assets.warehouse.published import build_file
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.study import Study
 
 
 def write_reports(study: Study, watcher: Watcher) -> list[Path]:
     """Write the page of every site and the night sheet over all sites, from the published file alone."""
-    build = marts_folder(study) / f"{build_key(study, open_log(study).head())}.duckdb"
+    build = build_file(study, open_log(study).head())
     night = night_of(build)
     landing = scan(study)
     notes = NightNotes(

@@ -18,6 +18,7 @@ from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.intake.facts import FactReader, Facts, Problem
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
+from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.intake.lines import Lines, cut
 from dyadlog.assets.intake.tables import TableReader
 from dyadlog.schemas.codes import codes
@@ -277,7 +278,7 @@ def deliver(
             # Perhaps known bytes: hashing is cheaper than reading.
             probe = Reader(landed.path, study.protocol.limits)
             _measure(probe)
-            known = _known(earlier, landed.name, landed.size, probe.sha256, study.rules_digest)
+            known = known_as(earlier, landed.name, landed.size, probe.sha256, study.rules_digest)
             if known == "same":
                 return None
             if isinstance(known, Commit):
@@ -285,7 +286,7 @@ def deliver(
         if reading is None:
             reading = read_file(study, landed, progress=progress)
         receipt = reading.receipt
-        known = _known(earlier, landed.name, receipt.file_bytes, receipt.file_sha256, study.rules_digest)
+        known = known_as(earlier, landed.name, receipt.file_bytes, receipt.file_sha256, study.rules_digest)
         if known == "same":
             return None
         common: dict[str, Any] = {
@@ -305,28 +306,6 @@ def deliver(
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue
-
-
-def _known(earlier: list[Commit], name: str, size: int, digest: str, rules: str) -> Commit | str | None:
-    """What the log knows of these bytes from this site.
-
-    Returns:
-        "same" if this very file was dealt with, the delivery if its bytes came under another name, else None.
-        A file that was refused is looked at again when the rules have changed.
-    """
-    first: Commit | None = None
-    for commit in earlier:
-        if (commit.receipt.file_bytes, commit.receipt.file_sha256) != (size, digest):
-            continue
-        if commit.kind == "rejected_file":
-            if commit.rules_digest == rules and commit.receipt.file_name == name:
-                return "same"
-            continue
-        if commit.receipt.file_name == name:
-            return "same"
-        if commit.kind == "delivery":
-            first = first or commit
-    return first
 
 
 def _again(first: Commit, landed: Landed) -> Receipt:

@@ -14,6 +14,7 @@ from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
+from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.study import Study
 
@@ -106,12 +107,8 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
         reader.drain()
     except FileRefusedError:
         return False
-    return any(
-        (c.receipt.site_id, c.receipt.file_name, c.receipt.file_sha256)
-        == (landed.site_id, landed.name, reader.sha256)
-        and (c.kind != "rejected_file" or c.rules_digest == study.rules_digest)
-        for c in log.commits()
-    )
+    earlier = (c for c in log.commits() if c.receipt.site_id == landed.site_id)
+    return known_as(earlier, landed.name, reader.size, reader.sha256, study.rules_digest) == "same"
 
 
 def receive(

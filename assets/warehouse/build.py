@@ -25,7 +25,7 @@ from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse import inputs
 from dyadlog.assets.warehouse.models import Model, models
-from dyadlog.assets.warehouse.published import build_key, marts_folder, show
+from dyadlog.assets.warehouse.published import build_file, marts_folder, show
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
@@ -196,8 +196,7 @@ def digest_tables(duck: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = ("
 
 def write(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
     """Copy the checked tables into a fresh file, in a fixed order; nobody sees it before it is shown."""
-    key = build_key(study, head)
-    target = marts_folder(study) / f"{key}.duckdb"
+    target = build_file(study, head)
     digest = digest_tables(duck)
     ((work,),) = duck.execute(
         "select path from duckdb_databases() where database_name = current_database()"

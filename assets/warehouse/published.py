@@ -25,6 +25,11 @@ def marts_folder(study: Study) -> Path:
     return study.folder / "marts"
 
 
+def build_file(study: Study, head: Head) -> Path:
+    """Where the build of a head lies, or will lie."""
+    return marts_folder(study) / f"{build_key(study, head)}.duckdb"
+
+
 def current(study: Study) -> Path | None:
     """The file that analysts see now, as a path that stays the same after the next switch."""
     link = marts_folder(study) / "current.duckdb"
