@@ -104,7 +104,7 @@ def _facts(study: Study, landed: Landed, reader: Reader, file_codes: list[str]) 
     table = TableReader(_mapping(study, landed))
     checker = FactReader(study, landed.site_id)
     try:
-        for made in table.read(reader.blocks()):
+        for made in table.read(map(bytes, reader.blocks())):
             facts = checker.read(made.table())
             broken = {row for row, code, _ in made.problems if code.startswith("LINE_")}
             facts.problems = [p for p in facts.problems if p[0] not in broken] + made.problems

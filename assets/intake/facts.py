@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from pandera.polars import DataFrameSchema
 
-from dyadlog.assets.intake.json_sql import KEY_PATHS, RAW, envelope_sql, items_sql, payload_sql
+from dyadlog.assets.intake.json_sql import KEY_PATHS, RAW, facts_sql, items_sql
 from dyadlog.assets.intake.lines import is_strict_json, parsed
 from dyadlog.schemas.catalogue import EventType, catalogue
 from dyadlog.schemas.catalogue import Field as CatalogueField
@@ -37,6 +39,11 @@ from dyadlog.schemas.study import Study
 
 # An id that is written without quotation marks is read as its digits, and is nothing else.
 _DIGITS = r"^[0-9]+$"
+
+# Beside its fields, the payload of a questionnaire holds answers, and reasons why some are missing.
+_ANSWERS = ("items", "missing")
+# Lines from which the fields that a file uses are guessed.
+_FIRST = 1_000
 
 _NOT_OF_TYPE = {
     "id": "VALUE_NOT_ID",
@@ -79,7 +86,8 @@ class FactReader:
         self._site_id = site_id
         self._duck = duckdb.connect()
         self._judges: dict[tuple[object, object], Judge] = {}
-        self._used: set[str] | None = None  # fields of the envelope that the file uses, once known
+        # Fields of the envelope and of the payload that the file uses, once known.
+        self._used: tuple[set[str], set[str]] | None = None
         if threads:
             self._duck.execute(f"set threads={threads}")
 
@@ -100,7 +108,7 @@ class FactReader:
         longest = self._study.protocol.limits.line_kilobytes * 1024
         text = pl.Series("text", table["text"])
         numbers = pl.DataFrame(table.select(["row", "line_number", "fact_number"]))
-        read, shapes = self._envelope(table, text, longest)
+        read, shapes = self._fields(_likely(table, longest), text)
         # Both are sorted by row; only lines that could not be read are missing on the right.
         joined = (
             numbers.hstack(read.drop("row"))
@@ -121,25 +129,26 @@ class FactReader:
         facts = frame.select("line_number", "fact_number", *catalogue().envelope, "payload")
         return Facts(facts, text, _without_consequences(_strict(problems, text, odd)))
 
-    def _envelope(self, table: pa.Table, text: pl.Series, longest: int) -> tuple[pl.DataFrame, Shapes]:
-        """Envelope fields as written, and the names of all fields.
+    def _fields(self, table: pa.Table, text: pl.Series) -> tuple[pl.DataFrame, Shapes]:
+        """Fields as written, of the lines that hold JSON, and the names of all fields.
 
         A file uses the same few fields from beginning to end, and each field that is looked for costs time. So only
         those are read that were used before; a block that uses another one is read again with it.
         """
-        every = catalogue().envelope
+        if self._used is None:
+            self._used = ({"event_id"}, set())
+            self._fields(table.slice(0, _FIRST), text)
         while True:
-            fields = tuple(name for name in every if self._used is None or name in self._used)
+            read_now = tuple(tuple(sorted(names)) for names in self._used)
             try:
-                read = self._query(envelope_sql(longest, fields), block=table)
+                read = self._query(facts_sql(*read_now), block=table)
             except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
-                read = self._query(envelope_sql(longest, fields, look=True), block=table)
+                read = self._query(facts_sql(*read_now, look=True), block=table)
             shapes = self._shapes(read, text)
-            said = {"event_id"}.union(*(keys[0] for keys in shapes.values())) & every.keys()
-            self._used = said if self._used is None else self._used | said
-            if said.issubset(fields):
-                unused = [name for name in every if name not in fields]
-                return read.with_columns(pl.lit(None, pl.String).alias(RAW + name) for name in unused), shapes
+            for used, known, place in zip(self._used, _known_fields(), (0, 1), strict=True):
+                used |= known.intersection(name for keys in shapes.values() for name in keys[place])
+            if all(len(used) == len(fields) for used, fields in zip(self._used, read_now, strict=True)):
+                return read.with_columns(_absent(read, catalogue().envelope)), shapes
 
     def _query(self, sql: str, **tables: pa.Table | pl.DataFrame) -> pl.DataFrame:
         """Rows in the order of the table, which DuckDB scans in parallel by record batches."""
@@ -217,16 +226,19 @@ class FactReader:
         self, event_type: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes
     ) -> Iterable[Problem]:
         fields = event.versions[version]
-        allowed = set(fields) | ({"items", "missing"} if event.instrument else set())
+        allowed = set(fields) | (set(_ANSWERS) if event.instrument else set())
         yield from _misshapen(group, shapes, 1, allowed, ("FIELD_UNKNOWN", "payload"))
         no_object = pl.col.payload.is_not_null() & ~pl.col.payload.str.starts_with("{")
         yield from _at(group.filter(no_object), "FIELD_NOT_OBJECT", "payload")
         group = group.filter(~no_object)
         if not fields and not event.instrument:
             return
-        raw = self._query(payload_sql(event_type, version), payload=group.select("row", "shape", "payload"))
-        rows = raw["row"]
-        frame = raw.with_columns(_typed(fields, PAYLOAD_PREFIX))
+        rows = group["row"]
+        absent = _absent(group, [PAYLOAD_PREFIX + name for name in (*fields, *_ANSWERS)])
+        frame = group.with_columns(absent).with_columns(
+            *_typed(fields, PAYLOAD_PREFIX),
+            *(pl.col(RAW + PAYLOAD_PREFIX + name).alias(name) for name in _ANSWERS),
+        )
         yield from _not_converted(frame, fields, PAYLOAD_PREFIX)
         judge = self._judge(event_type, version, lambda: payload_schema(event_type, version))
         for row, code, column in judge.failures(frame):
@@ -282,7 +294,32 @@ def _cast(column: pl.Expr, kind: str) -> pl.Expr:
 
 
 def _typed(fields: dict[str, CatalogueField], prefix: str = "") -> list[pl.Expr]:
-    return [_cast(pl.col(RAW + name), spec.type).alias(prefix + name) for name, spec in fields.items()]
+    return [
+        _cast(pl.col(RAW + prefix + name), spec.type).alias(prefix + name) for name, spec in fields.items()
+    ]
+
+
+def _absent(frame: pl.DataFrame, fields: Iterable[str]) -> list[pl.Expr]:
+    """Empty columns of the fields that the block does not use."""
+    absent = [RAW + name for name in fields if RAW + name not in frame.columns]
+    return [pl.lit(None, pl.String).alias(name) for name in absent]
+
+
+@cache
+def _known_fields() -> tuple[frozenset[str], frozenset[str]]:
+    """Names of fields that are read from envelope and payload."""
+    payloads = (fields for event in catalogue().events.values() for fields in event.versions.values())
+    return frozenset(catalogue().envelope), frozenset(_ANSWERS).union(*payloads)
+
+
+def _likely(table: pa.Table, longest: int) -> pa.Table:
+    """Lines that may hold an object: not too long, and an opening brace comes first."""
+    text = table["text"]
+    plain = pc.and_(pc.less_equal(pc.binary_length(text), longest), pc.starts_with(text, "{"))
+    if pc.all(plain).as_py():
+        return table
+    short = pc.less_equal(pc.binary_length(pc.utf8_rtrim(text, "\r\n")), longest)
+    return table.filter(pc.and_(short, pc.starts_with(pc.utf8_ltrim(text, " \t\r"), "{")))
 
 
 def _not_converted(
@@ -291,7 +328,7 @@ def _not_converted(
     """Values that are written as something else than their type."""
     wrong = {}
     for name, spec in fields.items():
-        raw = pl.col(RAW + name)
+        raw = pl.col(RAW + prefix + name)
         if spec.type == "id":
             wrong[name] = ~raw.str.starts_with('"')
         elif spec.type in _NOT_OF_TYPE:
@@ -301,7 +338,7 @@ def _not_converted(
         if found[name].any():
             rows = frame.filter(found[name])
             if fields[name].type == "id":
-                rows = rows.filter(~pl.col(RAW + name).str.contains(_DIGITS))
+                rows = rows.filter(~pl.col(RAW + prefix + name).str.contains(_DIGITS))
             yield from _at(rows, _NOT_OF_TYPE[fields[name].type], name)
 
 

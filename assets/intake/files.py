@@ -139,7 +139,7 @@ class Reader:
         for _ in self._raw(BLOCK):
             pass
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[memoryview]:
         """Blocks that end with a line break (the last one may lack it); a byte-order mark is dropped.
 
         Raises:
@@ -156,13 +156,13 @@ class Reader:
             block = self._block(pieces, first=first)
             cut = block.rfind(b"\n") + 1
             if cut:
-                yield _utf8(block[:cut])
+                yield _utf8(block, cut)
             pieces = [block[cut:]]
             size = len(block) - cut
             first = False
         block = self._block(pieces, first=first)
         if block:
-            yield _utf8(block)
+            yield _utf8(block, len(block))
 
     def _block(self, pieces: list[bytes], *, first: bool) -> bytes:
         block = b"".join(pieces)
@@ -230,10 +230,12 @@ class Reader:
             raise FileRefusedError("FILE_UNREADABLE")
 
 
-def _utf8(block: bytes) -> bytes:
+def _utf8(block: bytes, end: int) -> memoryview:
+    """The block up to `end`, not copied."""
+    view = memoryview(block)[:end]
     if not block.isascii():
         try:
-            block.decode()
+            str(view, "utf-8")
         except UnicodeDecodeError:
             raise FileRefusedError("FILE_NOT_UTF8") from None
-    return block
+    return view

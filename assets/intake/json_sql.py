@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from functools import cache
 
-from dyadlog.schemas.catalogue import catalogue
-from dyadlog.schemas.frames import ITEM_PREFIX
+from dyadlog.schemas.frames import ITEM_PREFIX, PAYLOAD_PREFIX
 from dyadlog.schemas.instruments import Version
 
 # A payload whose items are all plain numbers or null, as DuckDB writes it: names, then numbers, no blanks.
@@ -29,36 +28,26 @@ def _quoted(name: str) -> str:
 
 
 @cache
-def envelope_sql(longest: int, fields: tuple[str, ...], *, look: bool = False) -> str:
-    """From `block` (row, text): envelope fields as written, payload, hash of the names of all fields.
+def facts_sql(envelope: tuple[str, ...], payload: tuple[str, ...], *, look: bool = False) -> str:
+    """From `block` (row, text): fields of envelope and payload as written, payload, hash of the names of all fields.
 
     Args:
-        longest: bytes of a line above which it is not read.
-        fields: fields of the envelope to take out; each costs time, present or not.
+        envelope: fields of the envelope to take out; each costs time, present or not.
+        payload: the same of the payload, `items` and `missing` among them where wanted.
         look: whether a line may be no JSON; without, such a line stops the query.
     """
-    columns = ", ".join(f'e."{name}"::varchar as "{RAW}{name}"' for name in fields)
+    columns = [f"e.{_quoted(name)}::varchar as {_quoted(RAW + name)}" for name in envelope]
+    columns += [f"p.{_quoted(name)}::varchar as {_quoted(RAW + PAYLOAD_PREFIX + name)}" for name in payload]
+    # DuckDB makes no empty structure.
+    inner = _struct(payload or ("items",))
     return f"""
-select row, shape, {columns}, e.payload::varchar as payload
+select row, shape, {", ".join(columns)}, e.payload::varchar as payload
 from (
-  select row, hash(json_keys(text, {KEY_PATHS})) as shape, from_json(text, '{_struct([*fields, "payload"])}') as e
-  from block
-  where (strlen(text) <= {longest} or strlen(rtrim(text, '\r\n')) <= {longest})
-    and (starts_with(text, '{{') or starts_with(ltrim(text, ' \t\r'), '{{')) {"and json_valid(text)" if look else ""}
-)"""
-
-
-@cache
-def payload_sql(event_type: str, version: int) -> str:
-    """From `payload` (row, shape, payload): payload fields as written, items and missing codes as JSON text."""
-    fields = catalogue().events[event_type].versions[version]
-    columns = "".join(f', p."{name}"::varchar as "{RAW}{name}"' for name in fields)
-    struct = _struct([*fields, "items", "missing"])
-    return f"""
-select row, shape{columns}, p.items::varchar as items, p.missing::varchar as missing
-from (
-  select row, shape, from_json(coalesce(payload, '{{}}'), '{struct}') as p
-  from payload
+  select *, from_json(e.payload, '{inner}') as p
+  from (
+    select row, hash(json_keys(text, {KEY_PATHS})) as shape, from_json(text, '{_struct([*envelope, "payload"])}') as e
+    from block {"where json_valid(text)" if look else ""}
+  )
 )"""
 
 

@@ -31,12 +31,12 @@ class Lines:
     odd: np.ndarray
 
 
-def cut(blocks: Iterator[bytes], rows: int = 131_072) -> Iterator[Lines]:
+def cut(blocks: Iterator[bytes | memoryview], rows: int = 131_072) -> Iterator[Lines]:
     """Cut blocks into lines of at most `rows` a piece; blank lines are left out but numbered."""
     number = 1
     for block in blocks:
-        if not block.endswith(b"\n"):
-            block += b"\n"
+        if block[-1] != _BREAK:
+            block = bytes(block) + b"\n"
         data = np.frombuffer(block, np.uint8)
         ends, closers = _marks(data)
         suspects = closers[_SPACE[data[closers - 1]]]
