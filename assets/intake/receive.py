@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -127,7 +126,7 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
-    with _alone(log):
+    with log.storage.writing():
         seen = Seen(study)
         try:
             for landed in scan(study).files:
@@ -139,17 +138,6 @@ def receive(
                 yield landed, commit
         finally:
             seen.save()
-
-
-@contextmanager
-def _alone(log: EventLog) -> Iterator[None]:
-    """Hold the log's lock, where there is one, and clear away what killed writers left."""
-    if not isinstance(log.storage, LocalStorage):
-        yield
-        return
-    with log.storage.lock():
-        log.storage.sweep()
-        yield
 
 
 def deliver_one(
