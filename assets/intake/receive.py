@@ -11,7 +11,7 @@ from pathlib import Path
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import LocalStorage
+from dyadlog.assets.event_log.storage import LocalStorage, Storage
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
@@ -23,7 +23,15 @@ _SETTLED_SECONDS = 2.0
 
 def open_log(study: Study) -> EventLog:
     """The study's event log."""
-    return EventLog(LocalStorage(study.folder / "log"))
+    return EventLog(_log_storage(study))
+
+
+def _log_storage(study: Study) -> Storage:
+    if address := study.protocol.log_storage:
+        from dyadlog.assets.event_log.object_storage import ObjectStorage
+
+        return ObjectStorage(address, study.folder / "state" / "log-copies")
+    return LocalStorage(study.folder / "log")
 
 
 def open_quarantine(study: Study) -> Quarantine:
