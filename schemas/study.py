@@ -89,6 +89,7 @@ class Protocol(Strict):
     """What `study.yaml` says.
 
     `time_basis: absolute` allows calendar times and needs a `legal_basis`.
+    `log_storage` puts the event log on an object store; by default it lies in the study folder.
     """
 
     study: Name
@@ -101,6 +102,7 @@ class Protocol(Strict):
     measures: Listed[Measure] = ()
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
+    log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
 
     @model_validator(mode="after")

@@ -47,6 +47,7 @@ class EventLog:
         self.storage = storage
         self._commits: list[Commit] = []
         self._head = Head(0, GENESIS)
+        self._settled = 0
 
     def commits(self) -> list[Commit]:
         """All commits in order; what was read before is not read again.
@@ -71,6 +72,16 @@ class EventLog:
         """The newest commit."""
         self.commits()
         return self._head
+
+    def settle(self) -> None:
+        """Make the commits that were read survive a power cut.
+
+        Their writer may have died, or may still be, between showing a commit and making its name durable. What is
+        built on a commit, or not delivered again because of it, must not outlive it.
+        """
+        if self._settled < self._head.seq:
+            self.storage.settle("commits")
+            self._settled = self._head.seq
 
     def put_segment(self, data: bytes, rows: int) -> Segment:
         """Store a segment durably; storing the same bytes twice is harmless."""
@@ -105,6 +116,7 @@ class EventLog:
         Raises:
             RacedError: somebody else appended first; nothing was written under the commit's name.
         """
+        self.settle()
         stamp = received_at.astimezone(UTC).isoformat(timespec="seconds")
         if self._commits:
             stamp = max(stamp, self._commits[-1].received_at)
@@ -125,5 +137,6 @@ class EventLog:
         )
         if not self.storage.put(commit.name, commit.encode()):
             raise RacedError(commit.name)
+        self._settled = commit.seq
         self.commits()
         return commit

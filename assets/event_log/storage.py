@@ -1,20 +1,25 @@
 """The one door through which all bytes of the log pass.
 
-The log needs three operations only, so that the same log can later lie on object storage: put a new object
-that must not exist yet, read an object, list names. A put that returns has survived a power cut.
+The log needs few operations only, so that the same log can lie on object storage: put a new object that must
+not exist yet, read an object, list names. A put that returns has survived a power cut.
+
+On a file system, what survives a power cut is decided by the order of a handful of system calls. They stand
+behind `Disk`, so that the tests can run the very same protocol on a simulated disk and pull the plug after
+each call.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
 ABANDONED_SECONDS = 24 * 3600.0
+_WAITING = "tmp"
 
 
 class Storage(Protocol):
@@ -39,6 +44,115 @@ class Storage(Protocol):
     def locate(self, name: str) -> str:
         """Address of an object for Parquet readers."""
 
+    def settle(self, prefix: str) -> None:
+        """Make all objects that can be read in one folder survive a power cut, whoever put them there."""
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Let one writer at a time through, where that can be had. Saves work; correctness rests on `put` alone."""
+
+
+class Disk(Protocol):
+    """The system calls under `LocalStorage`."""
+
+    def create(self, path: str, data: bytes, mode: int) -> None:
+        """Make a new file with these bytes; nothing of it is durable yet."""
+
+    def sync(self, path: str) -> None:
+        """Make the bytes of a file survive a power cut; its name may still be lost."""
+
+    def sync_folder(self, path: str) -> None:
+        """Make the names in a folder survive a power cut."""
+
+    def link(self, path: str, new: str) -> None:
+        """Give a file a second name. Raises FileExistsError if the name is taken."""
+
+    def unlink(self, path: str) -> None:
+        """Take a name away. Raises FileNotFoundError."""
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """Make a folder, unless it exists."""
+
+    def read(self, path: str) -> bytes:
+        """Bytes of a file. Raises FileNotFoundError."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is a file of this name."""
+
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder of this name."""
+
+    def entries(self, path: str) -> list[str]:
+        """Names in a folder."""
+
+    def modified(self, path: str) -> float:
+        """When a file was last written (seconds since 1970). Raises FileNotFoundError."""
+
+    def lock(self, path: str) -> AbstractContextManager[None]:
+        """Keep other writers out; a lock falls with its holder."""
+
+
+class PosixDisk:
+    """The operating system's disk. The methods are those of `Disk`."""
+
+    def create(self, path: str, data: bytes, mode: int) -> None:
+        """See `Disk.create`."""
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+        finally:
+            os.close(handle)
+
+    def sync(self, path: str) -> None:
+        """See `Disk.sync`."""
+        fsync(path)
+
+    def sync_folder(self, path: str) -> None:
+        """See `Disk.sync_folder`."""
+        fsync(path)
+
+    def link(self, path: str, new: str) -> None:
+        """See `Disk.link`."""
+        os.link(path, new)
+
+    def unlink(self, path: str) -> None:
+        """See `Disk.unlink`."""
+        Path(path).unlink()
+
+    def make_folder(self, path: str, mode: int) -> None:
+        """See `Disk.make_folder`."""
+        Path(path).mkdir(mode=mode, exist_ok=True)
+
+    def read(self, path: str) -> bytes:
+        """See `Disk.read`."""
+        return Path(path).read_bytes()
+
+    def exists(self, path: str) -> bool:
+        """See `Disk.exists`."""
+        return Path(path).is_file()
+
+    def is_folder(self, path: str) -> bool:
+        """See `Disk.is_folder`."""
+        return Path(path).is_dir()
+
+    def entries(self, path: str) -> list[str]:
+        """See `Disk.entries`."""
+        return [entry.name for entry in Path(path).iterdir()]
+
+    def modified(self, path: str) -> float:
+        """See `Disk.modified`."""
+        return Path(path).stat().st_mtime
+
+    @contextmanager
+    def lock(self, path: str) -> Iterator[None]:
+        """See `Disk.lock`."""
+        import fcntl
+
+        with Path(path).open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
 
 class LocalStorage:
     """A folder of a POSIX file system.
@@ -49,85 +163,88 @@ class LocalStorage:
     Args:
         root: the folder; made if it does not exist.
         private: whether only the owner may read (quarantine).
+        disk: system calls; the operating system's, except in tests.
     """
 
-    def __init__(self, root: Path, *, private: bool = False) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, private: bool = False, disk: Disk | None = None) -> None:
+        self.root = root.absolute().as_posix()
+        self._disk = disk or PosixDisk()
         self._file_mode = 0o600 if private else 0o644
         self._folder_mode = 0o700 if private else 0o755
+        self._durable: set[str] = set()
 
     def put(self, name: str, data: bytes) -> bool:
         """See `Storage.put`."""
-        target = self.root / name
-        self._make(target.parent)
-        waiting = self._make(self.root / "tmp") / uuid4().hex
-        handle = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._file_mode)
+        disk, target = self._disk, self.locate(name)
+        folder = self._made(_above(target))
+        waiting = f"{self._made(self.locate(_WAITING))}/{uuid4().hex}"
+        disk.create(waiting, data, self._file_mode)
+        disk.sync(waiting)
+        created = True
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(handle, view) :]
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        try:
-            os.link(waiting, target)
-            created = True
+            disk.link(waiting, target)
         except FileExistsError:
-            # Whoever made it may have died before the fsyncs below: make it durable before we build on it.
-            fsync(target)
             created = False
-        fsync(target.parent)
-        waiting.unlink()
+        # If the name was taken, whoever took it may have died before this line: the name must not be lost again.
+        disk.sync_folder(folder)
+        disk.unlink(waiting)
         return created
 
     def read(self, name: str) -> bytes:
         """See `Storage.read`."""
-        return (self.root / name).read_bytes()
+        return self._disk.read(self.locate(name))
 
     def exists(self, name: str) -> bool:
         """See `Storage.exists`."""
-        return (self.root / name).exists()
+        return self._disk.exists(self.locate(name))
 
     def names(self, prefix: str) -> list[str]:
         """See `Storage.names`."""
-        folder = self.root / prefix
-        if not folder.is_dir():
+        folder = self.locate(prefix)
+        if not self._disk.is_folder(folder):
             return []
-        return sorted(f"{prefix}/{entry.name}" for entry in folder.iterdir() if entry.is_file())
+        found = (f"{prefix}/{entry}" for entry in self._disk.entries(folder))
+        return sorted(name for name in found if self.exists(name))
 
     def locate(self, name: str) -> str:
         """See `Storage.locate`."""
-        return str(self.root / name)
+        return f"{self.root}/{name}"
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Let one writer at a time through. Saves work; correctness rests on `put` alone."""
-        import fcntl
+    def settle(self, prefix: str) -> None:
+        """See `Storage.settle`."""
+        self._disk.sync_folder(self._made(self.locate(prefix)))
 
-        self._make(self.root)
-        with (self.root / ".lock").open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See `Storage.writing`. Clears away, too, what writers that died have left half-written."""
+        root = self._made(self.root)
+        with self._disk.lock(f"{root}/.lock"):
+            self._sweep(self._made(self.locate(_WAITING)))
             yield
 
-    def sweep(self) -> None:
-        """Remove what writers that died left half-written, once it is surely abandoned."""
-        folder = self.root / "tmp"
-        if folder.is_dir():
-            for entry in folder.iterdir():
-                if time.time() - entry.stat().st_mtime > ABANDONED_SECONDS:
-                    entry.unlink(missing_ok=True)
+    def _sweep(self, folder: str) -> None:
+        for entry in self._disk.entries(folder):
+            with suppress(FileNotFoundError):
+                if time.time() - self._disk.modified(f"{folder}/{entry}") > ABANDONED_SECONDS:
+                    self._disk.unlink(f"{folder}/{entry}")
 
-    def _make(self, folder: Path) -> Path:
-        if not folder.is_dir():
-            parent = folder.parent
-            if not parent.is_dir():
-                self._make(parent)
-            folder.mkdir(mode=self._folder_mode, exist_ok=True)
-            fsync(parent)
+    def _made(self, folder: str) -> str:
+        """A folder, with its own name and those of the folders above it up to the storage's made durable once."""
+        if folder not in self._durable:
+            parent = _above(folder)
+            if len(folder) > len(self.root) or not self._disk.is_folder(parent):
+                self._made(parent)
+            self._disk.make_folder(folder, self._folder_mode)
+            self._disk.sync_folder(parent)
+            self._durable.add(folder)
         return folder
 
 
-def fsync(path: Path) -> None:
+def _above(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
+
+
+def fsync(path: Path | str) -> None:
     """Make a file's bytes, or a folder's entries, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:

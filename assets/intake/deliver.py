@@ -280,6 +280,7 @@ def deliver(
             _measure(probe)
             known = known_as(earlier, landed.name, landed.size, probe.sha256, study.rules_digest)
             if known == "same":
+                log.settle()
                 return None
             if isinstance(known, Commit):
                 reading = Reading(_again(known, landed), refused=False, facts=_none(), held=[])
@@ -288,6 +289,7 @@ def deliver(
         receipt = reading.receipt
         known = known_as(earlier, landed.name, receipt.file_bytes, receipt.file_sha256, study.rules_digest)
         if known == "same":
+            log.settle()
             return None
         common: dict[str, Any] = {
             "received_at": clock(),

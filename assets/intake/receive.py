@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import LocalStorage
+from dyadlog.assets.event_log.storage import LocalStorage, Storage
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
@@ -24,7 +23,15 @@ _SETTLED_SECONDS = 2.0
 
 def open_log(study: Study) -> EventLog:
     """The study's event log."""
-    return EventLog(LocalStorage(study.folder / "log"))
+    return EventLog(_log_storage(study))
+
+
+def _log_storage(study: Study) -> Storage:
+    if address := study.protocol.log_storage:
+        from dyadlog.assets.event_log.object_storage import ObjectStorage
+
+        return ObjectStorage(address, study.folder / "state" / "log-copies")
+    return LocalStorage(study.folder / "log")
 
 
 def open_quarantine(study: Study) -> Quarantine:
@@ -127,7 +134,7 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
-    with _alone(log):
+    with log.storage.writing():
         seen = Seen(study)
         try:
             for landed in scan(study).files:
@@ -139,17 +146,6 @@ def receive(
                 yield landed, commit
         finally:
             seen.save()
-
-
-@contextmanager
-def _alone(log: EventLog) -> Iterator[None]:
-    """Hold the log's lock, where there is one, and clear away what killed writers left."""
-    if not isinstance(log.storage, LocalStorage):
-        yield
-        return
-    with log.storage.lock():
-        log.storage.sweep()
-        yield
 
 
 def deliver_one(

@@ -1,0 +1,462 @@
+"""Law: whatever a power cut leaves, acknowledged deliveries are there, whole, once; and the next night completes.
+
+The log's own code runs on a simulated disk (`powercut.py`). After every system call all contents that a power cut
+may leave are enumerated, and the log is opened on each of them. The same exploration with a step of the protocol
+left out or moved must find a violation, else it would be blind.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dyadlog.assets.event_log.log import EventLog, RacedError
+from dyadlog.assets.event_log.records import Receipt, Segment, sha256
+from dyadlog.assets.event_log.storage import LocalStorage
+from dyadlog.schemas.errors import LogDamagedError
+from tests.conftest import LONG
+from tests.powercut import Image, PowerCut, SimulatedDisk, restart
+
+STATES = 5_000_000 if LONG else 200_000
+SHARES = 8  # independent parts, so that two workers can share the work
+STORY = 2_500  # situations of one story and kind; the rest of a long story is left to other seeds
+NOW = datetime(2026, 3, 14, 2, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class File:
+    """A delivered file: its name, the bytes of its segments, and what is sealed away of it."""
+
+    name: str
+    parts: tuple[bytes, ...]
+    sealed: bytes | None
+
+
+def bring(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    """The steps of `deliver` that touch the disk, in its order."""
+    while True:
+        after = log.head()
+        if known(log, file):
+            return
+        if file.sealed:
+            quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+        stored = tuple(log.put_segment(part, 1) for part in file.parts)
+        try:
+            commit(log, after, file, stored)
+        except RacedError:
+            continue
+        return
+
+
+def known(log: EventLog, file: File) -> bool:
+    if all(c.receipt.file_name != file.name for c in log.commits()):
+        return False
+    log.settle()
+    return True
+
+
+def commit(log: EventLog, after: Any, file: File, stored: tuple[Segment, ...]) -> None:
+    receipt = Receipt("site-a", file.name, 1, "0" * 64)
+    sealed = sha256(file.sealed) if file.sealed else None
+    log.append(
+        after,
+        "delivery",
+        receipt,
+        received_at=NOW,
+        rules_digest="r",
+        code_version="v",
+        segments=stored,
+        quarantine_sha256=sealed,
+    )
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How the log is written: the real one, or one with a mistake."""
+
+    storage: Callable[..., LocalStorage] = LocalStorage
+    bring: Callable[[EventLog, LocalStorage, File], None] = bring
+
+    def night(self, disk: SimulatedDisk, files: list[File], told: set[str]) -> None:
+        """A process that receives some files; what it acknowledges is added to `told`."""
+        log, quarantine = self.open(disk)
+        with log.storage.writing():
+            self.work(log, quarantine, files, told)
+
+    def open(self, disk: SimulatedDisk) -> tuple[EventLog, LocalStorage]:
+        log = EventLog(self.storage(Path("/study/log"), disk=disk))
+        return log, self.storage(Path("/study/quarantine"), private=True, disk=disk)
+
+    def work(self, log: EventLog, quarantine: LocalStorage, files: list[File], told: set[str]) -> None:
+        for file in files:
+            self.bring(log, quarantine, file)
+            told.add(file.name)
+
+
+class Enough(Exception):
+    """Enough of this story."""
+
+
+class ViolationError(AssertionError):
+    """A promise of the log is broken."""
+
+
+@dataclass
+class Explorer:
+    """Enumerates what power cuts leave and checks the promises; equal situations are looked at once.
+
+    Args:
+        ways: the protocol.
+        seed: of the stories.
+    """
+
+    ways: Ways
+    seed: int
+    kinds: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._dice = random.Random(self.seed)
+        self._seen: set[int] = set()
+        self._left = 0
+
+    @property
+    def states(self) -> int:
+        return sum(self.kinds.values())
+
+    def run(self, states: int) -> None:
+        """Explore stories until so many different situations were checked."""
+        while self.states < states:
+            self._seen.clear()  # the next story has other files: nothing repeats
+            files = self._files()
+            for experiment in (self._power_cuts, self._kill_then_power_cut, self._second_writer):
+                self._left = STORY
+                try:
+                    experiment(files)
+                except Enough:
+                    continue
+                except (LogDamagedError, OSError, ValueError) as error:
+                    raise ViolationError(f"{type(error).__name__}: {error}") from error
+
+    def _files(self) -> list[File]:
+        dice = self._dice
+        shared = dice.randbytes(dice.randint(2, 40))
+        return [
+            File(
+                f"{dice.getrandbits(32):08x}",
+                tuple(
+                    shared if dice.random() < 0.3 else dice.randbytes(dice.randint(2, 40))
+                    for _ in range(dice.randint(0, 2))
+                ),
+                dice.randbytes(20) if dice.random() < 0.5 else None,
+            )
+            for _ in range(dice.randint(1, 3))
+        ]
+
+    def _power_cuts(self, files: list[File]) -> None:
+        """Power cuts in a night; and, from a sample of what they leave, in the night after it."""
+        left = list(self._watch("power cut", files, SimulatedDisk(), set()))
+        for image, told in self._dice.sample(left, len(left) // 5):
+            for _ in self._watch("power cut in recovery", files, restart(image), set(told)):
+                pass
+
+    def _kill_then_power_cut(self, files: list[File]) -> None:
+        """A night is killed and the machine stays up; the power fails in the next one."""
+        for at in self._moments(files, 12):
+            disk, told = SimulatedDisk(), set[str]()
+            disk.after = _countdown(at, _pull)
+            try:
+                self.ways.night(disk, files, told)
+            except PowerCut:
+                disk.after = _ignore
+                for _ in self._watch("power cut after a kill", files, disk, told):
+                    pass
+
+    def _second_writer(self, files: list[File]) -> None:
+        """Another night, that no lock kept out, does all its work between two calls of the first one.
+
+        It began either just then, or before the first one.
+        """
+        twin = File("twin", files[0].parts, files[0].sealed)
+        for at in self._moments(files, 4):
+            disk, told = SimulatedDisk(), set[str]()
+            early = self.ways.open(disk)
+            began_early = self._dice.random() < 0.5
+            with early[0].storage.writing():
+                pass
+            others = [*self._files(), twin, *(files if self._dice.random() < 0.5 else ())]
+            self._dice.shuffle(others)
+            night = partial(self.ways.work, *early) if began_early else None
+
+            def interrupt(
+                disk: SimulatedDisk = disk,
+                told: set[str] = told,
+                others: list[File] = others,
+                night: Any = night,
+            ) -> None:
+                disk.after = _ignore
+                for _ in self._watch("two writers", others, disk, told, night):
+                    pass
+
+            disk.after = _countdown(at, interrupt)
+            self.ways.night(disk, files, told)
+            for image in disk.survivors(self._dice):
+                self._check("two writers", image, told)
+
+    def _moments(self, files: list[File], most: int) -> list[int]:
+        """Some of the calls of a night, by number."""
+        calls = []
+        disk = SimulatedDisk()
+        disk.after = lambda call, path: calls.append(call)
+        self.ways.night(disk, files, set())
+        return self._dice.sample(range(1, len(calls)), min(most, len(calls) - 1))
+
+    def _watch(
+        self,
+        kind: str,
+        files: list[File],
+        disk: SimulatedDisk,
+        told: set[str],
+        night: Callable[[list[File], set[str]], None] | None = None,
+    ) -> Iterator[tuple[Image, frozenset[str]]]:
+        """Run a night; check what a power cut would leave after each of its calls. Yields what was new."""
+        found: list[tuple[Image, frozenset[str]]] = []
+
+        def look(_call: str, _path: str) -> None:
+            for image in disk.survivors(self._dice):
+                if self._check(kind, image, told):
+                    found.append((image, frozenset(told)))
+
+        disk.after = look
+        if night:
+            night(files, told)
+        else:
+            self.ways.night(disk, files, told)
+        look("", "")
+        disk.after = _ignore
+        yield from found
+
+    def _check(self, kind: str, image: Image, told: set[str]) -> bool:
+        """Open the log on what is left and see that no promise is broken. Returns whether this was new."""
+        key = hash((image, frozenset(told)))
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self.kinds[kind] += 1
+        self._left -= 1
+        if self._left < 0:
+            raise Enough
+        disk = restart(image)
+        self._promises(disk, told)
+        if self.states % 4 == 0:  # the next night completes
+            late = File("late", (b"late",), b"sealed")
+            self.ways.night(disk, [late], told := told | {"late"})
+            self._promises(disk, told)
+        return True
+
+    def _promises(self, disk: SimulatedDisk, told: set[str]) -> None:
+        storage = LocalStorage(Path("/study/log"), disk=disk)
+        commits = EventLog(storage).commits()  # the chain is whole
+        names = [c.receipt.file_name for c in commits]
+        if not told.issubset(names):
+            raise ViolationError("an acknowledged delivery is lost")
+        if len(set(names)) < len(names):
+            raise ViolationError("a delivery is there twice")
+        if len(storage.names("commits")) > len(commits):
+            raise ViolationError("a commit stands behind a gap")
+        for commit in commits:
+            for segment in commit.segments:
+                if sha256(storage.read(segment.name)) != segment.sha256:
+                    raise ViolationError("a segment is not whole")
+            sealed = commit.quarantine_sha256
+            if sealed and sha256(disk.read(f"/study/quarantine/site-a/{sealed}")) != sealed:
+                raise ViolationError("held-back lines are not whole")
+
+
+def _ignore(_call: str, _path: str) -> None:
+    pass
+
+
+def _pull() -> None:
+    raise PowerCut
+
+
+def _countdown(calls: int, then: Callable[[], None]) -> Callable[[str, str], None]:
+    left = [calls]
+
+    def count(_call: str, _path: str) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            then()
+
+    return count
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_no_power_cut_breaks_a_promise(share: int) -> None:
+    explorer = Explorer(Ways(), share)
+    explorer.run(STATES // SHARES)
+    print(f"{explorer.states:,} situations: {dict(explorer.kinds)}")
+    assert explorer.states >= STATES // SHARES
+    assert len(explorer.kinds) == 4
+    assert min(explorer.kinds.values()) > 100
+
+
+# --- protocols with a mistake -----------------------------------------------------------------
+
+PUT = ("create", "sync", "link", "settle", "unlink")
+
+
+class Broken(LocalStorage):
+    """Puts the objects of one folder with other steps than the real one."""
+
+    def __init__(self, root: Path, *, steps: tuple[str, ...], where: str, **more: Any) -> None:
+        super().__init__(root, **more)
+        self._steps, self._where = steps, where
+
+    def put(self, name: str, data: bytes) -> bool:
+        if not name.startswith(self._where):
+            return super().put(name, data)
+        disk, target = self._disk, self.locate(name)
+        folder, tmp = self._made(target.rpartition("/")[0]), self._made(self.locate("tmp"))
+        waiting = target if "unlink" not in self._steps else f"{tmp}/{random.getrandbits(64):016x}"
+        created = not disk.exists(target)
+        does = {
+            "create": lambda: disk.create(waiting, data, 0o644),
+            "sync": lambda: disk.sync(waiting),
+            "link": lambda: created and disk.link(waiting, target),
+            "overwrite": lambda: (created or not disk.unlink(target)) and disk.link(waiting, target),
+            "settle": lambda: disk.sync_folder(folder),
+            "settle if created": lambda: created and disk.sync_folder(folder),
+            "settle the wrong folder": lambda: disk.sync_folder(tmp),
+            "unlink": lambda: disk.unlink(waiting),
+        }
+        if created or waiting != target:
+            for step in self._steps:
+                does[step]()
+        return created
+
+
+class ForgetsFolders(LocalStorage):
+    """Makes folders without making their names durable."""
+
+    def _made(self, folder: str) -> str:
+        if not self._disk.is_folder(folder):
+            parent = folder.rpartition("/")[0]
+            if not self._disk.is_folder(parent):
+                self._made(parent)
+            self._disk.make_folder(folder, 0o755)
+        return folder
+
+
+class TrustsFolders(LocalStorage):
+    """Takes a folder that is there for durable, though a killed writer may have made it."""
+
+    def _made(self, folder: str) -> str:
+        return folder if self._disk.is_folder(folder) else super()._made(folder)
+
+
+class SettlesNothing(LocalStorage):
+    """Builds on what it reads, without making it durable first."""
+
+    def settle(self, prefix: str) -> None:
+        pass
+
+
+def commit_first(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    after = log.head()
+    if known(log, file):
+        return
+    commit(log, after, file, tuple(Segment(sha256(part), len(part), 1) for part in file.parts))
+    for part in file.parts:
+        log.put_segment(part, 1)
+    if file.sealed:
+        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+
+
+def seal_last(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    bring(log, LocalStorage(Path("/study/elsewhere"), disk=SimulatedDisk()), file)  # seals nothing here
+    if file.sealed:
+        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+
+
+def trust_what_is_known(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    """Takes a delivery that it can read for durable."""
+    if not any(c.receipt.file_name == file.name for c in log.commits()):
+        bring(log, quarantine, file)
+
+
+def append_blindly(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    """Decides on one head and appends after another."""
+    if known(log, file):
+        return
+    if file.sealed:
+        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+    stored = tuple(log.put_segment(part, 1) for part in file.parts)
+    commit(log, log.head(), file, stored)
+
+
+def give_up_the_race(log: EventLog, quarantine: LocalStorage, file: File) -> None:
+    if known(log, file):
+        return
+    after = log.head()
+    if file.sealed:
+        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+    try:
+        commit(log, after, file, tuple(log.put_segment(part, 1) for part in file.parts))
+    except RacedError:
+        return
+
+
+def without(step: str) -> tuple[str, ...]:
+    return tuple(other for other in PUT if other != step)
+
+
+def instead(step: str, other: str) -> tuple[str, ...]:
+    return tuple(other if each == step else each for each in PUT)
+
+
+LINK_FIRST = ("create", "link", "sync", "settle", "unlink")
+SETTLE_FIRST = ("create", "sync", "settle", "link", "unlink")
+IN_PLACE = ("create", "sync", "settle")
+STEPS = {
+    f"{what} ({where})": partial(Broken, steps=steps, where=where)
+    for where in ("segments", "commits", "site-a")
+    for what, steps in {
+        "no sync of the bytes": without("sync"),
+        "no sync of the folder": without("settle"),
+        "sync of the wrong folder": instead("settle", "settle the wrong folder"),
+        "link before sync": LINK_FIRST,
+        "folder before link": SETTLE_FIRST,
+        "written in place": IN_PLACE,
+    }.items()
+}
+MUTANTS = {name: Ways(storage=storage) for name, storage in STEPS.items()} | {
+    "commits are overwritten": Ways(
+        storage=partial(Broken, steps=instead("link", "overwrite"), where="commits")
+    ),
+    "a name that was taken is not settled": Ways(
+        storage=partial(Broken, steps=instead("settle", "settle if created"), where="segments")
+    ),
+    "new folders are not settled": Ways(storage=ForgetsFolders),
+    "folders found are taken for durable": Ways(storage=TrustsFolders),
+    "what is found is taken for durable": Ways(storage=SettlesNothing),
+    "a known delivery is taken for durable": Ways(bring=trust_what_is_known),
+    "commit before segments": Ways(bring=commit_first),
+    "sealed after the commit": Ways(bring=seal_last),
+    "decided on one head, appended after another": Ways(bring=append_blindly),
+    "the loser of a race gives up": Ways(bring=give_up_the_race),
+}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_mistake_in_the_protocol_is_caught(mutant: str) -> None:
+    with pytest.raises(ViolationError):
+        Explorer(MUTANTS[mutant], 0).run(100_000)
