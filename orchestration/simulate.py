@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dyadlog.assets.simulation.simulate import simulate
+from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.orchestration.examples import new_folder
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.simulation import Parameters
@@ -30,20 +30,16 @@ def simulate_study(
         UserError: the folder is not empty or the numbers do not fit; nothing was written.
     """
     p = Parameters(preset)
-    size = {
-        "count": sites or p.preset.sites,
-        "clients": clients or p.preset.clients,
-        "nights": nights or p.preset.nights,
-    }
-    if size["clients"] < size["count"]:
+    plan = Plan(seed, sites or p.preset.sites, clients or p.preset.clients, nights or p.preset.nights)
+    if plan.clients < plan.sites:
         raise UserError(
-            f"--clients {size['clients']}: a study needs at least one client per site; ask for more clients"
+            f"--clients {plan.clients}: a study needs a client per site at least; ask for more clients"
         )
     with new_folder(folder):
-        simulate(folder, p, seed=seed, **size)
+        simulate(folder, p, plan)
     files = sum(1 for _ in (folder / "landing").glob("*/*"))
     return [
-        f"Made a simulated study in {folder}: {size['count']} sites, {size['clients']} clients, {files} files. "
+        f"Made a simulated study in {folder}: {plan.sites} sites, {plan.clients} clients, {files} files. "
         "Nobody in it exists.",
         f"What is true: {folder / 'truth'}",
         f"Now run: dyadlog night -s {folder}",

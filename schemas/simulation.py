@@ -18,7 +18,7 @@ Point = Annotated[
 
 
 class Parameter(Strict):
-    """One parameter: a number, a quantile function (points of probability and value), or weights by name.
+    """One parameter: a number, a quantile function (points of probability and value), or numbers by name.
 
     `status`: published (the figure is in the named source), fitted (set so that a published target is met),
     chosen (no figure is known; plausible).
@@ -128,8 +128,8 @@ class Parameters:
             raise TypeError(name)
         return value
 
-    def weights(self, name: str) -> dict[str, float]:
-        """Relative frequencies by name."""
+    def named(self, name: str) -> dict[str, float]:
+        """Relative frequencies, or effects, by name."""
         value = self._values[name]
         if not isinstance(value, dict):
             raise TypeError(name)

@@ -90,6 +90,14 @@ def as_cells(answers: Answers, separator: str) -> pl.Series:
     return _written(answers, ("",) * answers.shape[1], separator, "", "", "")
 
 
+def keyed(answers: Answers, form: Version) -> npt.NDArray[np.int64]:
+    """Answers in the direction of the scale."""
+    turned = [form.items.index(item) for item in form.reversed]
+    made = answers.astype(np.int64)
+    made[:, turned] = int(form.min + form.max) - made[:, turned]
+    return made
+
+
 # Answers that are looked up together: 3 of them are one entry of a table of a few hundred texts.
 _TOGETHER = 3
 

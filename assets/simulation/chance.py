@@ -78,16 +78,18 @@ def look_up(uniform: Floats, table: Floats) -> Floats:
     place = uniform * (len(table) - 1)
     left = place.astype(np.int64)
     low = table.take(left)
-    return low + (place - left) * (table.take(left + 1) - low)
+    value: Floats = low + (place - left) * (table.take(left + 1) - low)
+    return value
 
 
 def curve(uniform: Floats, points: Sequence[tuple[float, float]]) -> Floats:
     """Value of a quantile function that is linear between points (probability, value)."""
     probability = np.array([p for p, _ in points])
-    value = np.array([v for _, v in points])
+    at = np.array([v for _, v in points])
     left = np.clip(np.searchsorted(probability, uniform, side="right") - 1, 0, len(points) - 2)
     share = (uniform - probability[left]) / (probability[left + 1] - probability[left])
-    return value[left] + share * (value[left + 1] - value[left])
+    value: Floats = at[left] + share * (at[left + 1] - at[left])
+    return value
 
 
 @cache

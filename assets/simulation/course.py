@@ -59,6 +59,9 @@ class Courses:
         rupture_begins: position of the kind of rupture that begins, -1 elsewhere.
         in_rupture: whether a rupture is open in the session.
         repaired: whether the rupture is repaired in the session.
+        contact: position of the way of contact in `session.format`.
+        opening, closing: whether an opening or closing ritual was observable.
+        strain: position of the therapist's countertransference in `countertransference.codes`, -1 where there is none.
         gain: whether a sudden gain lies between the session and the held one before.
         left_after: slot of the last session of a client who left early, -1 for others.
         last_symptoms: symptoms at the end, latent SD; one entry per client.
@@ -73,6 +76,10 @@ class Courses:
     rupture_begins: Ints
     in_rupture: Flags
     repaired: Flags
+    contact: Ints
+    opening: Flags
+    closing: Flags
+    strain: Ints
     gain: Flags
     left_after: Ints
     last_symptoms: Floats
@@ -130,6 +137,7 @@ class _Treatment:
         self.clients = clients
         self.made = _nothing(count, self.longest)
         self.draw = _draws(seed, site, count, self.longest)
+        self._settings(Chance(seed, site.site_id, "course", "setting"))
         whose = clients.therapist
         self.level = site.alliance + therapists.alliance[whose] + clients.alliance
         self.bias = therapists.bias[whose]
@@ -149,6 +157,7 @@ class _Treatment:
         self.in_rupture = np.zeros(count, dtype=bool)
         self.depth = np.zeros(count)
         self.bonus = np.zeros(count)
+        self.strained = np.zeros(count)  # what the last session's countertransference does to the next
         self.stress = np.zeros(count)  # state of the symptoms
         self.gains = np.zeros(count)
 
@@ -168,6 +177,23 @@ class _Treatment:
         self._ruptures(slot, came)
         self._alliance(slot, came)
         self._leave(slot, came)
+
+    def _settings(self, chance: Chance) -> None:
+        """Ways of contact and rituals; a client has a usual one, from which a session may differ."""
+        p, made = self.p, self.made
+        shape = made.status.shape
+        formats = p.named("session.format")
+        usual = chance.pick(formats, shape[0])[:, None]
+        differs = chance.uniform(*shape) < p.number("session.other_format")
+        made.contact[:] = np.where(differs, choose(chance.uniform(*shape), formats), usual)
+        for ritual, name in ((made.opening, "opening"), (made.closing, "closing")):
+            has = chance.uniform(shape[0], 1) < p.number(f"ritual.{name}_clients")
+            ritual[:] = has & (chance.uniform(*shape) < p.number("ritual.sessions"))
+        codes = p.named("countertransference.codes")
+        strain = chance.uniform(*shape) < p.number("countertransference.share")
+        made.strain[:] = np.where(strain, choose(chance.uniform(*shape), codes), -1)
+        self.of_contact = np.array([p.named("alliance.of_contact")[name] for name in formats])
+        self.of_strain = np.array([*p.named("countertransference.of_code").values(), 0.0])
 
     def _growth(self) -> Floats:
         """How much of a long treatment's change has come: n / (n + half) after n sessions."""
@@ -206,7 +232,7 @@ class _Treatment:
         self.depth = np.where(begins, depth, self.depth)
         self.bonus += np.where(repaired, p.number("repair.gain"), 0)
         self.in_rupture = (self.in_rupture | begins) & ~repaired
-        kind = choose(draw["kind"][:, slot], p.weights("rupture.kinds"))
+        kind = choose(draw["kind"][:, slot], p.named("rupture.kinds"))
         self.made.rupture_begins[:, slot] = np.where(begins, kind, -1)
         self.made.repaired[:, slot] = repaired
         self.made.in_rupture[:, slot] = self.in_rupture & came
@@ -218,7 +244,12 @@ class _Treatment:
             + p.number("alliance.state_sd") * self.draw["mood"][:, slot]
         )
         self.mood = np.where(came, mood, self.mood)
-        self.within = np.where(came, self.mood - self.depth * self.in_rupture + self.bonus, self.within)
+        setting = self.of_contact[made.contact[:, slot]] + p.number("alliance.of_ritual") * (
+            made.opening[:, slot].astype(np.float64) + made.closing[:, slot]
+        )
+        within = self.mood - self.depth * self.in_rupture + self.bonus + setting + self.strained
+        self.within = np.where(came, within, self.within)
+        self.strained = np.where(came, self.of_strain[made.strain[:, slot]], self.strained)
         course = self.level + self.clients.growth * self._growth()
         made.alliance[:, slot] = course + self.within
         made.within[:, slot] = self.within
@@ -280,6 +311,10 @@ def _nothing(count: int, longest: int) -> Courses:
         rupture_begins=np.full(shape, -1, np.int64),
         in_rupture=np.zeros(shape, bool),
         repaired=np.zeros(shape, bool),
+        contact=np.zeros(shape, np.int64),
+        opening=np.zeros(shape, bool),
+        closing=np.zeros(shape, bool),
+        strain=np.full(shape, -1, np.int64),
         gain=np.zeros(shape, bool),
         left_after=np.full(count, -1, np.int64),
         last_symptoms=np.zeros(count),

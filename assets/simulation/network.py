@@ -24,6 +24,9 @@ class Site:
         alliance: what the site adds to the alliance of its clients, in latent SD.
         completeness: what the site adds to the log odds that a form is filled in.
         recording_lag: days until the site has recorded a session, at most.
+        sends_schedule: whether the site also reports planned sessions.
+        codes: whether the site has recordings coded.
+        interviews: whether the site holds recall interviews.
         delivers: `ndjson`, `gzip` or `table`.
     """
 
@@ -35,6 +38,9 @@ class Site:
     alliance: float
     completeness: float
     recording_lag: int
+    sends_schedule: bool
+    codes: bool
+    interviews: bool
     delivers: str
 
 
@@ -78,8 +84,12 @@ def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
     alliance = Chance(seed, "site", "alliance").normal(count) * p.number("alliance.site_sd")
     completeness = Chance(seed, "site", "completeness").normal(count) * p.number("site.completeness_sd")
     lag = rounded(curve(Chance(seed, "site", "lag").strata(count), p.curve("recording.site_lag")))
-    kinds = p.weights("delivery.formats")
+    kinds = p.named("delivery.formats")
     kind = choose(Chance(seed, "site", "format").strata(count), kinds)
+    plans, codes, interviews = (
+        Chance(seed, "site", name).strata(count) < p.number(f"site.{name}_share")
+        for name in ("schedule", "coding", "interview")
+    )
     digits = max(2, len(str(count)))
     return [
         Site(
@@ -91,6 +101,9 @@ def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
             alliance=float(alliance[nth]),
             completeness=float(completeness[nth]),
             recording_lag=int(lag[nth]),
+            sends_schedule=bool(plans[nth]),
+            codes=bool(codes[nth]),
+            interviews=bool(interviews[nth]),
             delivers=[*kinds][kind[nth]],
         )
         for nth in range(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -27,33 +28,38 @@ def deliveries(lines: pl.DataFrame) -> Iterator[tuple[int, pl.Series]]:
         yield int(night), part[LINE]
 
 
-def simulate(
-    folder: Path,
-    p: Parameters,
-    *,
-    seed: int,
-    count: int,
-    clients: int,
-    nights: int,
-    told: Callable[[Site], None] = lambda _: None,
-) -> None:
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Args:
+        seed: the same seed gives the same bytes.
+        sites: number of sites.
+        clients: clients of all sites together.
+        nights: deliveries of a site.
+    """
+
+    seed: int
+    sites: int
+    clients: int
+    nights: int
+
+
+def simulate(folder: Path, p: Parameters, plan: Plan, told: Callable[[Site], None] = lambda _: None) -> None:
     """Write a simulated study.
 
     Args:
         folder: an empty folder.
         p: parameters.
-        seed: the same seed gives the same bytes.
-        count: number of sites.
-        clients: clients of all sites together.
-        nights: deliveries of a site.
+        plan: seed and size.
         told: called after each site.
     """
-    network = sites(p, seed, count, clients)
+    network = sites(p, plan.seed, plan.sites, plan.clients)
     write_protocol(folder, p, network)
     for site in network:
-        truth = truth_of(p, seed, site)
+        truth = truth_of(p, plan.seed, site)
         write_truth(folder, site, truth)
-        facts = facts_of(truth, int(p.number("calendar.days")), nights)
+        facts = facts_of(truth, int(p.number("calendar.days")), plan.nights)
         for night, lines in deliveries(lines_of(site, facts)):
             write_delivery(folder, site, night, lines)
         told(site)
