@@ -72,6 +72,22 @@ def init(
         print(sentence)
 
 
+@app.command(epilog="Example:  dyadlog simulate box --sites 8 --clients 400 --nights 30 --seed 7")
+def simulate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the study.")],
+    preset: Annotated[str, typer.Option(help="Size: default, typical or ccmh-year.")] = "default",
+    sites: Annotated[Optional[int], typer.Option(min=1, max=999, help="Number of sites.")] = None,  # noqa: UP045
+    clients: Annotated[Optional[int], typer.Option(min=1, help="Clients of all sites together.")] = None,  # noqa: UP045
+    nights: Annotated[Optional[int], typer.Option(min=1, max=366, help="Deliveries of each site.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+) -> None:
+    """Make a simulated study: sites, deliveries, and the truth behind them."""
+    from dyadlog.orchestration.simulate import simulate_study
+
+    for sentence in simulate_study(folder, preset, sites, clients, nights, seed):
+        print(sentence)
+
+
 @app.command(epilog="Example:  dyadlog night -s my-study")
 def night(study: StudyOption = HERE) -> None:
     """Bring new deliveries in, rebuild the marts, write the reports."""

@@ -44,7 +44,7 @@ def init_study(folder: Path, example: str | None, data: Path | None) -> list[str
         )
     if convert is not None:
         data = _data_folder(source.name, data)
-    with _new_folder(folder):
+    with new_folder(folder):
         _copy(source, folder)
         study = read_study(folder)
         for site_id in study.site_ids:
@@ -99,7 +99,7 @@ def _copy(source: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[None]:
+def new_folder(folder: Path) -> Iterator[None]:
     """A folder to fill; it is as before if that fails."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: this is a file; name a folder that does not exist yet")

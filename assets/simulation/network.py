@@ -1,0 +1,147 @@
+"""The sites of a simulated study and the therapists who work there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dyadlog.assets.simulation.chance import Chance, Floats, Ints, choose, curve, rounded
+from dyadlog.schemas.simulation import Parameters
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is true of a site.
+
+    Args:
+        site_id: pseudonym.
+        clients: clients who enrol.
+        therapists: therapists who treat them.
+        attendance: share of the planned sessions that a usual client of the site attends.
+        attrition: share of clients who leave treatment early.
+        alliance: what the site adds to the alliance of its clients, in latent SD.
+        completeness: what the site adds to the log odds that a form is filled in.
+        recording_lag: days until the site has recorded a session, at most.
+        sends_schedule: whether the site also reports planned sessions.
+        codes: whether the site has recordings coded.
+        interviews: whether the site holds recall interviews.
+        delivers: `ndjson`, `gzip` or `table`.
+    """
+
+    site_id: str
+    clients: int
+    therapists: int
+    attendance: float
+    attrition: float
+    alliance: float
+    completeness: float
+    recording_lag: int
+    sends_schedule: bool
+    codes: bool
+    interviews: bool
+    delivers: str
+
+
+@dataclass(frozen=True)
+class Therapists:
+    """The therapists of a site; arrays have one entry per therapist.
+
+    Args:
+        experience: years of practice.
+        level: position in `LEVELS`.
+        alliance: what the therapist adds to the alliance of the clients, in latent SD.
+        outcome: what the therapist adds to the clients' improvement, in latent SD over a course.
+        bias: how much higher than the client the therapist rates the alliance, in latent SD.
+    """
+
+    experience: Floats
+    level: Ints
+    alliance: Floats
+    outcome: Floats
+    bias: Floats
+
+
+LEVELS = ("trainee", "certified", "supervisor")
+
+
+def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
+    """The sites of a study.
+
+    Sizes, attendance and attrition are drawn one from each stratum of their distributions, so that even a study
+    with few sites has small and large, good and bad ones.
+
+    Args:
+        p: parameters.
+        seed: seed of the study.
+        count: number of sites.
+        clients: clients of all sites together; every site has one at least.
+    """
+    sizes = _shares(curve(Chance(seed, "site", "size").strata(count), p.curve("site.size")), clients)
+    attendance = curve(Chance(seed, "site", "attendance").strata(count), p.curve("site.attendance"))
+    attrition = curve(Chance(seed, "site", "attrition").strata(count), p.curve("site.attrition"))
+    alliance = Chance(seed, "site", "alliance").normal(count) * p.number("alliance.site_sd")
+    completeness = Chance(seed, "site", "completeness").normal(count) * p.number("site.completeness_sd")
+    lag = rounded(curve(Chance(seed, "site", "lag").strata(count), p.curve("recording.site_lag")))
+    kinds = p.named("delivery.formats")
+    kind = choose(Chance(seed, "site", "format").strata(count), kinds)
+    plans, codes, interviews = (
+        Chance(seed, "site", name).strata(count) < p.number(f"site.{name}_share")
+        for name in ("schedule", "coding", "interview")
+    )
+    digits = max(2, len(str(count)))
+    return [
+        Site(
+            site_id=f"site-{nth + 1:0{digits}d}",
+            clients=int(sizes[nth]),
+            therapists=max(1, int(rounded(sizes[nth] / p.number("therapist.clients")))),
+            attendance=float(attendance[nth]),
+            attrition=float(attrition[nth]),
+            alliance=float(alliance[nth]),
+            completeness=float(completeness[nth]),
+            recording_lag=int(lag[nth]),
+            sends_schedule=bool(plans[nth]),
+            codes=bool(codes[nth]),
+            interviews=bool(interviews[nth]),
+            delivers=[*kinds][kind[nth]],
+        )
+        for nth in range(count)
+    ]
+
+
+def _shares(sizes: Floats, whole: int) -> Ints:
+    """Whole numbers in proportion to `sizes`, at least 1 each, that add up to `whole`."""
+    exact = sizes / math.fsum(sizes.tolist()) * whole
+    shares = np.maximum(1, np.floor(exact).astype(np.int64))
+    order = np.argsort(shares - exact, kind="stable")
+    missing = whole - int(shares.sum())
+    # More sites than clients is refused before; a shortage comes from the sites that got their one client free.
+    while missing:
+        for nth in order if missing > 0 else np.argsort(-shares, kind="stable"):
+            if missing == 0:
+                break
+            step = 1 if missing > 0 else -1
+            if shares[nth] + step >= 1:
+                shares[nth] += step
+                missing -= step
+    return shares
+
+
+def therapists(p: Parameters, seed: int, site: Site) -> Therapists:
+    """The therapists of a site."""
+    count = site.therapists
+    experience = curve(
+        Chance(seed, site.site_id, "experience").uniform(count), p.curve("therapist.experience")
+    )
+    level = (experience >= p.number("therapist.certified_after")).astype(np.int64)
+    level += experience >= p.number("therapist.supervisor_after")
+    effects = Chance(seed, site.site_id, "therapist")
+    return Therapists(
+        experience=rounded(experience * 2) / 2,
+        level=level,
+        alliance=effects.normal(count) * p.number("alliance.therapist_sd"),
+        outcome=effects.normal(count) * p.number("symptoms.therapist_sd"),
+        bias=p.number("therapist_rating.bias")
+        + effects.normal(count) * p.number("therapist_rating.therapist_sd"),
+    )
