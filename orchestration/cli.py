@@ -179,6 +179,30 @@ def catalogue(
     show_catalogue(event_type)
 
 
+@app.command(epilog="Example:  dyadlog instruments oq-45")
+def instruments(
+    name: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="NAME", help="An instrument; all of them by default."),
+    ] = None,
+    study: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--study", "-s", metavar="DIR", help="A study folder: its own instruments too."),
+    ] = None,
+) -> None:
+    """Show the registry: items, keys, scores, rules for missing answers, norms, and how each is known."""
+    from dyadlog.orchestration.registry import show_instruments
+    from dyadlog.schemas.instruments import shipped_instruments
+    from dyadlog.schemas.norms import shipped_norms
+    from dyadlog.schemas.study import read_study
+
+    if study is None:
+        show_instruments(shipped_instruments(), shipped_norms(), name)
+        return
+    protocol = read_study(study)
+    show_instruments(protocol.instruments, protocol.norms, name)
+
+
 @app.command(epilog="Example:  dyadlog serve -s my-study   then open http://127.0.0.1:3000")
 def serve(
     study: StudyOption = HERE,

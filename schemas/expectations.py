@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from dyadlog.schemas.instruments import Version
+from dyadlog.schemas.instruments import TOTAL, Version
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Share, Study
 from dyadlog.schemas.yamlfile import Listed, Strict, read_yaml, validate
@@ -135,18 +135,18 @@ def _from_forms(study: Study) -> list[Expectation]:
             says="The mean answer of a form lies outside the range of one answer.",
             why="Answers are coded in another way than the form says, or the scoring is wrong.",
         ),
-        *(_total(instrument, version, form) for (instrument, version), form in forms.items()),
+        *(_total(instrument, version, form) for (instrument, version), form in forms.items() if form.total),
     ]
 
 
 def _total(instrument: str, version: str, form: Version) -> Expectation:
-    times = len(form.items) if form.score == "sum" else 1
+    least, greatest = form.span(TOTAL)
     return Expectation(
         name=f"instrument_score.score.range:{instrument}:{version}",
         table="marts.instrument_score",
         value=f"case when {_is(instrument, version)} and scale = 'total' then score end",
         type=BETWEEN,
-        kwargs=Bounds(min_value=form.min * times, max_value=form.max * times),
+        kwargs=Bounds(min_value=least, max_value=greatest),
         severity="critical",
         says=f"A total of {instrument} {version} lies outside what the form can give.",
         why="Answers are coded in another way than the form says, or the scoring is wrong.",

@@ -14,8 +14,17 @@ from pydantic import AfterValidator, Field, model_validator
 
 from dyadlog.schemas.catalogue import ID_PATTERN, catalogue
 from dyadlog.schemas.errors import StudyError
-from dyadlog.schemas.instruments import Rater, Registry, Version, parse_instrument, shipped_instruments
+from dyadlog.schemas.instruments import (
+    Occasion,
+    Rater,
+    Registry,
+    Version,
+    parse_instrument,
+    shipped_instruments,
+)
 from dyadlog.schemas.mapping import Emit, Mapping
+from dyadlog.schemas.norms import NormRegistry, add_norms, shipped_norms
+from dyadlog.schemas.rules import OutcomeRule, published_points, rule_mistakes
 from dyadlog.schemas.yamlfile import KeyPath, Listed, Strict, YamlFile, read_yaml, show, validate
 
 
@@ -55,7 +64,7 @@ class Measure(Strict):
     instrument: str
     version: str
     rater: Rater
-    occasion: Literal["intake", "pre_session", "post_session", "between_sessions", "end", "follow_up"]
+    occasion: Occasion
     role: Literal["alliance", "outcome", "process"]
     sessions: Literal["all", "once"] | Listed[int] | Every = "all"
 
@@ -88,8 +97,9 @@ class Limits(Strict):
 class Protocol(Strict):
     """What `study.yaml` says.
 
-    `time_basis: absolute` allows calendar times and needs a `legal_basis`.
-    `log_storage` puts the event log on an object store; by default it lies in the study folder.
+    `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
+    study.yaml. Without `outcomes`, instruments with published points are judged by them. `log_storage` puts the event
+    log on an object store; by default it lies in the study folder.
     """
 
     study: Name
@@ -99,7 +109,9 @@ class Protocol(Strict):
     legal_basis: str | None = None
     sites: Annotated[Listed[Site], Field(min_length=1)]
     instruments: Listed[str] = ()
+    norms: Listed[str] = ()
     measures: Listed[Measure] = ()
+    outcomes: Listed[OutcomeRule] | None = None
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
@@ -120,6 +132,7 @@ class Study:
         folder: the study folder.
         protocol: what study.yaml says.
         instruments: shipped instruments and the study's own.
+        norms: shipped norm sets and the study's own.
         mappings: mapping files by name.
         rules_digest: SHA-256 over study.yaml and all files it names; changes when a rule changes.
     """
@@ -127,6 +140,7 @@ class Study:
     folder: Path
     protocol: Protocol
     instruments: Registry
+    norms: NormRegistry
     mappings: dict[str, Mapping]
     rules_digest: str
 
@@ -146,6 +160,14 @@ class Study:
         """The registered version of an instrument."""
         known = self.instruments.get(instrument)
         return known.versions.get(version) if known else None
+
+    @property
+    def outcome_rules(self) -> list[OutcomeRule]:
+        """The rules of study.yaml; without any, published points of the instruments of the protocol."""
+        if self.protocol.outcomes is not None:
+            return list(self.protocol.outcomes)
+        forms = sorted({(m.instrument, m.version) for m in self.protocol.measures if m.role == "outcome"})
+        return [rule for form in forms for rule in published_points(*form, self.norms)]
 
     @property
     def rupture_drop_k(self) -> Decimal:
@@ -182,6 +204,16 @@ def read_study(where: Path) -> Study:
             _collect(problems, lambda own=own: _add_instrument(registry, read_yaml(own)))  # type: ignore[misc]
             digest.update(own.read_bytes())
 
+    norms = shipped_norms()
+    for index, name in enumerate(protocol.norms):
+        own = _named_file(file, folder, name, ("norms", index), problems)
+        if own is not None:
+            try:
+                norms = add_norms(norms, [read_yaml(own)])
+            except StudyError as error:
+                problems += error.problems
+            digest.update(own.read_bytes())
+
     mappings: dict[str, Mapping] = {}
     for index, site in enumerate(protocol.sites):
         for nth, name in enumerate(site.mappings):
@@ -192,7 +224,7 @@ def read_study(where: Path) -> Study:
                 _collect(problems, lambda named=named, name=name: _add_mapping(mappings, name, named))  # type: ignore[misc]
                 digest.update(named.read_bytes())
 
-    study = Study(folder, protocol, registry, mappings, digest.hexdigest())
+    study = Study(folder, protocol, registry, norms, mappings, digest.hexdigest())
     problems += _cross_check(file, study)
     if problems:
         raise StudyError(problems)
@@ -284,4 +316,22 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
                 ("measures", index, "sessions"),
                 f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
             )
+    return problems + _rule_mistakes(file, study)
+
+
+def _rule_mistakes(file: YamlFile, study: Study) -> list[str]:
+    """What the outcome rules miss: each needs a known form and every figure of its method."""
+    problems = []
+    seen: set[tuple[str, str, str]] = set()
+    for index, rule in enumerate(study.protocol.outcomes or ()):
+        at: KeyPath = ("outcomes", index)
+        where = f"{file.name}:{file.line(at)}: key `{show(at)}`"
+        form = study.form(rule.instrument, rule.version)
+        if form is None:
+            problems.append(f"{where}: no form {rule.instrument} {rule.version} is known")
+            continue
+        if (rule.instrument, rule.version, rule.id) in seen:
+            problems.append(f"{where}: the rule {rule.id!r} is there already for this form")
+        seen.add((rule.instrument, rule.version, rule.id))
+        problems += [f"{where}: {what}" for what in rule_mistakes(rule, study.norms)]
     return problems

@@ -13,7 +13,7 @@ from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
-COMMANDS = ("init", "night", "check", "sql", "status", "verify", "catalogue", "serve")
+COMMANDS = ("init", "night", "check", "sql", "status", "verify", "catalogue", "instruments", "serve")
 
 
 class Ran:
@@ -213,3 +213,18 @@ def test_the_catalogue_can_be_looked_up(dyadlog) -> None:  # type: ignore[no-unt
     assert "instrument.completed" in dyadlog("catalogue").out
     assert "payload.duration_minutes" in dyadlog("catalogue", "session.held").out
     assert dyadlog("catalogue", "nonsense").code == 2
+
+
+def test_the_registry_of_instruments_is_shown(dyadlog) -> None:  # type: ignore[no-untyped-def]
+    listed = dyadlog("instruments")
+    assert listed.code == 0
+    assert all(name in listed.out for name in ("wai-sr", "oq-45", "iip-32"))
+    one = dyadlog("instruments", "core-om")
+    assert one.code == 0
+    for told in ("mean x 10", "keys [M] reversed 3, 4, 7, 12, 19, 21, 31, 32", "3*", "norm set uk-2002"):
+        assert told in one.out
+    unknown = dyadlog("instruments", "hamilton")
+    assert unknown.code == cli.MISTAKE
+    assert unknown.err == (
+        "error: hamilton is not a known instrument; `dyadlog instruments` lists all of them\n"
+    )

@@ -40,7 +40,7 @@ def problems(folder: Path, text: str) -> list[str]:
         ),
         (
             ("instrument: wai-sr", "instrument: wai"),
-            "study.yaml:5: key `measures[0].instrument`: found 'wai', expected one of core-10, gad-7, oq-45, ors, phq-9",
+            "study.yaml:5: key `measures[0].instrument`: found 'wai', expected one of arm-12, bdi-ii, bsi-53, calpas",
         ),
         (
             ("version: client-1-5", "version: therapist-1-5"),

@@ -14,12 +14,10 @@ from dyadlog.assets.event_log.storage import Storage
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.study import Every, Measure, Study
 
-TOTAL = "total"
-
 Columns = Mapping[str, Any]
 
 _FORM: Columns = {"instrument": pl.String, "version": pl.String}
-_ENDS: Columns = {"answer_min": pl.Decimal(12, 6), "answer_max": pl.Decimal(12, 6)}
+_ENDS: Columns = {"answer_min": pl.Decimal(18, 12), "answer_max": pl.Decimal(18, 12)}
 _RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
 _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
 
@@ -51,7 +49,8 @@ TABLES: dict[str, Columns] = {
         "due_start": pl.Int32,
         "due_sessions": pl.List(pl.Int64),
     },
-    "study.form": {**_FORM, "domain": pl.String, "improvement_sign": pl.Int32, **_ENDS},
+    "study.form": {**_FORM, "domain": pl.String, "improvement_sign": pl.Int32, **_ENDS}
+    | {"items": pl.List(pl.String), "long_run": pl.Int32},
     "study.form_item": {**_FORM, "item": pl.String, "is_reversed": pl.Boolean, **_ENDS},
     "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
     | {"missing_rule": pl.String, "aggregate": pl.String},
@@ -107,25 +106,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     duck.execute("create schema study")
     _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
-    forms, items, scales, scale_items = [], [], [], []
-    for name, instrument in sorted(study.instruments.items()):
-        for version, form in instrument.versions.items():
-            key = {"instrument": name, "version": version}
-            ends = {"answer_min": form.min, "answer_max": form.max}
-            sign = 1 if instrument.direction == "higher_is_better" else -1
-            forms.append({**key, "domain": instrument.domain, "improvement_sign": sign, **ends})
-            items += [
-                {**key, "item": item, "is_reversed": item in form.reversed, **ends} for item in form.items
-            ]
-            for scale, members in {TOTAL: form.items, **form.subscales}.items():
-                limit = form.max_missing.total if scale == TOTAL else form.max_missing.subscale
-                rule = {"missing_rule": form.missing_rule, "aggregate": form.score}
-                scales.append({**key, "scale": scale, "n_items": len(members), "max_missing": limit, **rule})
-                scale_items += [{**key, "scale": scale, "item": item} for item in members]
-    _load(duck, "study.form", forms)
-    _load(duck, "study.form_item", items)
-    _load(duck, "study.form_scale", scales)
-    _load(duck, "study.form_scale_item", scale_items)
+    _load_forms(duck, study)
     thresholds = study.protocol.thresholds
     _load(
         duck,
@@ -144,6 +125,29 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
         for name, code in codes().items()
     ]
     _load(duck, "study.code", registry)
+
+
+def _load_forms(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
+    forms, items, scales, scale_items = [], [], [], []
+    for name, instrument in sorted(study.instruments.items()):
+        for version, form in instrument.versions.items():
+            key = {"instrument": name, "version": version}
+            ends = {"answer_min": form.min, "answer_max": form.max}
+            about = {"domain": instrument.domain, "improvement_sign": instrument.improvement_sign}
+            order = {"items": list(form.items), "long_run": form.long_run or len(form.items)}
+            forms.append({**key, **about, **ends, **order})
+            items += [
+                {**key, "item": item, "is_reversed": item in form.reversed, **ends} for item in form.items
+            ]
+            for scale, members in form.scales.items():
+                limit = form.max_missing.of(scale)
+                rule = {"missing_rule": form.missing_rule, "aggregate": form.score}
+                scales.append({**key, "scale": scale, "n_items": len(members), "max_missing": limit, **rule})
+                scale_items += [{**key, "scale": scale, "item": item} for item in members]
+    _load(duck, "study.form", forms)
+    _load(duck, "study.form_item", items)
+    _load(duck, "study.form_scale", scales)
+    _load(duck, "study.form_scale_item", scale_items)
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:

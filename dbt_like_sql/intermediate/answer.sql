@@ -1,7 +1,7 @@
 -- intermediate.answer: answers, keyed in the direction of the scale
 -- grain: site_id, event_id, item
 -- scope: site
--- A reversed item scores `min + max - answer`.
+-- A reversed item scores `min + max - answer`. Exact numbers, to the twelfth decimal.
 
 with given as (
   select site_id, event_id, instrument, version, unnest(map_entries(items)) as entry
@@ -18,10 +18,10 @@ select
   given.instrument,
   given.version,
   entry.key as item,
-  entry.value::decimal(12, 6) as answer,
   case
-    when form_item.is_reversed then form_item.answer_min + form_item.answer_max - entry.value::decimal(12, 6)
-    else entry.value::decimal(12, 6)
+    when form_item.is_reversed
+      then (form_item.answer_min + form_item.answer_max - entry.value::decimal(18, 12))::decimal(18, 12)
+    else entry.value::decimal(18, 12)
   end as keyed
 from given
 inner join form_item

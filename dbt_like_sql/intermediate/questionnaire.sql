@@ -16,7 +16,7 @@ opened as (
     from_json(
       payload,
       '{"instrument": "VARCHAR", "version": "VARCHAR", "rater": "VARCHAR", "occasion": "VARCHAR",
-        "claimed_total": "DOUBLE", "items": "MAP(VARCHAR, DOUBLE)"}'
+        "claimed_total": "DOUBLE", "seconds": "DOUBLE", "items": "MAP(VARCHAR, DOUBLE)"}'
     ) as said
   from completed
   inner join resolved using (site_id, event_id)
@@ -36,5 +36,6 @@ select
   said.rater as rater,
   said.occasion as occasion,
   said.claimed_total::decimal(18, 6) as claimed_total,
+  said.seconds as seconds,
   said.items as items
 from opened

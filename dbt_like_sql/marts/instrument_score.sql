@@ -1,9 +1,12 @@
 -- marts.instrument_score: scores of every completed questionnaire, per scale
 -- grain: site_id, event_id, scale
 -- scope: site
--- rules: `prorate`: sum x items / answered items, if no more items are missing than the form allows.
+-- source: the instrument files; `dyadlog instruments` shows items, keys, rules and how each of them is known.
+-- rules: `prorate`: sum x items / answered items, if no more items are missing than the form allows. A form that is
+--        scored by its mean divides by the answers given (GSI of BSI and SCL), CORE-OM by the same and times ten.
 --        `subscale_mean_rounded`: a missing item takes the mean of the other items of its subscale, rounded to the
 --        nearest whole number; the total adds the completed subscales (OQ-45.2 scoring sheet).
+-- A claimed total must equal the score; claimed means may be rounded to two decimals (CORE-OM: one).
 -- Sums are exact (decimal); each score is one division of exact numbers.
 
 with questionnaire as (
@@ -57,7 +60,7 @@ filled as (
 ),
 
 filled_total as (
-  select site_id, event_id, sum(filled_sum) as filled_sum, bool_and(n_missing <= max_missing) as is_complete
+  select site_id, event_id, sum(filled_sum) as filled_sum, bool_and(n_missing <= max_missing and n_answered > 0) as is_complete
   from filled
   where scale <> 'total' and missing_rule = 'subscale_mean_rounded'
   group by site_id, event_id
@@ -80,6 +83,7 @@ select
   case
     when filled.n_missing > filled.max_missing or filled.n_answered = 0 then null
     when filled.aggregate = 'mean' then filled.keyed_sum / filled.n_answered
+    when filled.aggregate = 'mean_x10' then filled.keyed_sum * 10 / filled.n_answered
     when filled.n_missing = 0 then filled.keyed_sum::double
     when filled.missing_rule = 'prorate' then filled.keyed_sum * filled.n_items / filled.n_answered
     when filled.scale <> 'total' then filled.filled_sum::double
@@ -93,7 +97,12 @@ select
   filled.missing_rule as rule_id,
   case when filled.scale = 'total' then filled.claimed_total::double end as claimed_total,
   case
-    when filled.scale = 'total' and filled.n_missing = 0 then filled.claimed_total = filled.keyed_sum
+    when filled.scale = 'total' and filled.n_missing = 0
+      then case filled.aggregate
+        when 'mean' then abs(filled.claimed_total * filled.n_items - filled.keyed_sum) <= filled.n_items * 0.005
+        when 'mean_x10' then abs(filled.claimed_total * filled.n_items - filled.keyed_sum * 10) <= filled.n_items * 0.05
+        else filled.claimed_total = filled.keyed_sum
+      end
   end as claim_agrees
 from filled
 left join filled_total using (site_id, event_id)
