@@ -59,7 +59,7 @@ def dyadlog(source: Path, folder: Path) -> dict[str, float]:
     from dyadlog.assets.event_log.log import EventLog
     from dyadlog.assets.event_log.quarantine import Quarantine
     from dyadlog.assets.event_log.storage import LocalStorage
-    from dyadlog.assets.intake.deliver import deliver
+    from dyadlog.assets.intake.deliver import Readers, deliver
     from dyadlog.assets.intake.files import scan
     from dyadlog.schemas.study import read_study
 
@@ -73,7 +73,13 @@ def dyadlog(source: Path, folder: Path) -> dict[str, float]:
     quarantine = Quarantine(LocalStorage(folder / "quarantine", private=True))
     (landed,) = scan(study).files
     commit = deliver(
-        study, log, quarantine, landed, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC), code_version="bench"
+        study,
+        log,
+        quarantine,
+        landed,
+        Readers(study),
+        clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        code_version="bench",
     )
     seconds = time.perf_counter() - began
     assert commit is not None

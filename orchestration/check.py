@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from dyadlog.assets.event_log.records import Receipt
@@ -23,14 +24,15 @@ def check_files(study: Study, files: list[Path], site: str | None) -> bool:
     """
     landed = [_landed(study, path, site) for path in files]
     sys.stdout.flush()
-    good = True
-    for one in landed:
-        # Imported late: the names of files and sites are checked before the heavy libraries load.
-        from dyadlog.assets.intake.deliver import read_file
+    # Imported late: the names of files and sites are checked before the heavy libraries load.
+    from dyadlog.assets.intake.deliver import Readers, read_file
 
-        reading = read_file(study, one)
-        _show(reading.receipt, refused=reading.refused)
-        good = good and not reading.refused and not reading.receipt.held_back
+    good = True
+    with closing(Readers(study)) as readers:
+        for one in landed:
+            reading = read_file(study, one, readers)
+            _show(reading.receipt, refused=reading.refused)
+            good = good and not reading.refused and not reading.receipt.held_back
     return good
 
 

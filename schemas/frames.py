@@ -95,19 +95,14 @@ def _column(field: Field, *, required: bool) -> pa.Column:
 
 
 @cache
-def envelope_schema(event_type: str) -> pa.DataFrameSchema:
-    """Schema of the envelope columns for one kind of event.
+def envelope_schema() -> pa.DataFrameSchema:
+    """Schema of the envelope columns, named as in the catalogue.
 
-    Columns are named as in the catalogue; `reason_code` is checked for presence by `REASON_MISSING` elsewhere,
-    because it depends on `op`.
+    Whether a field must be there beyond what every event needs depends on the kind of event and on `op`, and is
+    looked at where these are known.
     """
-    known = catalogue()
-    needs = known.events[event_type].needs
     return pa.DataFrameSchema(
-        {
-            name: _column(field, required=field.required or name in needs)
-            for name, field in known.envelope.items()
-        },
+        {name: _column(field, required=field.required) for name, field in catalogue().envelope.items()},
         strict="filter",
     )
 
@@ -198,7 +193,9 @@ class Judge:
     """
 
     def __init__(self, schema: pa.DataFrameSchema) -> None:
-        self._schema = schema
+        self._columns = schema.columns
+        # Schemas of the columns that had to be looked at together.
+        self._schemas: dict[tuple[str, ...], pa.DataFrameSchema] = {}
         self._right: dict[str, set[object]] = {name: set() for name in schema.columns}
 
     def failures(self, frame: pl.DataFrame) -> list[tuple[int, str, str]]:
@@ -210,7 +207,7 @@ class Judge:
         Raises:
             RuntimeError: the schema itself could not be run (a defect of Dyadlog, not of the data).
         """
-        unique = frame.select(pl.col(list(self._schema.columns)).unique().implode())
+        unique = frame.select(pl.col(list(self._columns)).unique().implode())
         distinct = {name: self._unseen(name, unique[name][0]) for name in unique.columns}
         wrong: dict[tuple[str, str], set[object]] = {}
         # Columns with few values apart, so that they are not stretched to the length of those with many.
@@ -220,7 +217,7 @@ class Judge:
             shown = pl.DataFrame(
                 [values.extend_constant(values[0], longest - len(values)) for values in some]
             )
-            for index, code, column in failures(self._schema, shown):
+            for index, code, column in failures(self._schema(tuple(shown.columns)), shown):
                 wrong.setdefault((code, column), set()).add(shown[column][index])
         for name in {name for name in unique.columns if len(unique[name][0]) <= _FEW} - {c for _, c in wrong}:
             self._right[name].update(distinct[name].to_list())
@@ -231,6 +228,11 @@ class Judge:
             for (code, column), values in wrong.items()
             for row in _rows(frame[column], values).arg_true()
         ]
+
+    def _schema(self, names: tuple[str, ...]) -> pa.DataFrameSchema:
+        if names not in self._schemas:
+            self._schemas[names] = pa.DataFrameSchema({name: self._columns[name] for name in names})
+        return self._schemas[names]
 
     def _unseen(self, name: str, values: pl.Series) -> pl.Series:
         if len(values) > _FEW:

@@ -14,10 +14,8 @@ import duckdb
 import pytest
 
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.storage import LocalStorage
-from dyadlog.assets.intake.deliver import deliver
-from dyadlog.assets.intake.files import scan
+from dyadlog.assets.intake.receive import receive
 from dyadlog.assets.quality.expectations import export_suite, run_expectations
 from dyadlog.assets.warehouse import build
 from dyadlog.schemas import expectations as listed_in
@@ -142,16 +140,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 @pytest.fixture(scope="module")
 def log(study: Study) -> EventLog:
     log = EventLog(LocalStorage(study.folder / "log"))
-    quarantine = Quarantine(LocalStorage(study.folder / "quarantine", private=True))
-    for landed in scan(study).files:
-        done = deliver(
-            study,
-            log,
-            quarantine,
-            landed,
-            clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-            code_version="test",
-        )
+    for _, done in receive(study, log, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)):
         assert done is not None
         assert done.receipt.held_back == 0
     return log

@@ -49,12 +49,51 @@ class Reading:
     held: list[Held]
 
 
-def read_file(study: Study, landed: Landed, *, progress: Progress | None = None) -> Reading:
+class Readers:
+    """What reads files, kept from file to file: to set it up costs more than to read a small file.
+
+    Args:
+        study: the protocol.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._idle = [FactReader(study, threads=1) for _ in range(_AT_ONCE)]
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+
+    def close(self) -> None:
+        """Release threads and DuckDB."""
+        self._pool.shutdown()
+        for reader in self._idle:
+            reader.close()
+
+    def check(self, site_id: str, blocks: Iterable[Lines]) -> Iterator[Facts]:
+        """Check blocks two at a time, while the next one is read; results come in the order of the blocks."""
+        running: deque[Future[Facts]] = deque()
+        try:
+            for lines in blocks:
+                running.append(self._pool.submit(self._check, site_id, lines))
+                if len(running) > _AT_ONCE:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            wait(running)
+
+    def _check(self, site_id: str, lines: Lines) -> Facts:
+        reader = self._idle.pop()
+        try:
+            return reader.read(site_id, lines.table, lines.odd)
+        finally:
+            self._idle.append(reader)
+
+
+def read_file(study: Study, landed: Landed, readers: Readers, *, progress: Progress | None = None) -> Reading:
     """Read and check one file. What is wrong with it becomes codes in the receipt, never an exception.
 
     Args:
         study: the protocol.
         landed: the file.
+        readers: what checks its facts.
         progress: called with the number of bytes read so far.
     """
     reader = Reader(landed.path, study.protocol.limits)
@@ -62,7 +101,7 @@ def read_file(study: Study, landed: Landed, *, progress: Progress | None = None)
     held: list[Held] = []
     tally = _Tally()
     try:
-        for facts in _facts(study, landed, reader, tally.file_codes):
+        for facts in _facts(study, landed, reader, readers, tally.file_codes):
             _take(facts, landed.site_id, parts, held, tally)
             if progress:
                 progress(reader.size)
@@ -96,49 +135,27 @@ def _none() -> pl.DataFrame:
     return pl.DataFrame(schema=segment.SCHEMA)
 
 
-def _facts(study: Study, landed: Landed, reader: Reader, file_codes: list[str]) -> Iterator[Facts]:
+def _facts(
+    study: Study, landed: Landed, reader: Reader, readers: Readers, file_codes: list[str]
+) -> Iterator[Facts]:
     kind = kind_of(landed.name)
     if kind == "events":
-        yield from _checked(study, landed.site_id, cut(reader.blocks()))
+        yield from readers.check(landed.site_id, cut(reader.blocks()))
         return
     table = TableReader(_mapping(study, landed))
-    checker = FactReader(study, landed.site_id)
-    try:
+    problems: deque[list[Problem]] = deque()
+
+    def blocks() -> Iterator[Lines]:
         for made in table.read(map(bytes, reader.blocks())):
-            facts = checker.read(made.table())
-            broken = {row for row, code, _ in made.problems if code.startswith("LINE_")}
-            facts.problems = [p for p in facts.problems if p[0] not in broken] + made.problems
-            yield facts
-        file_codes += table.remarks
-    finally:
-        checker.close()
+            problems.append(made.problems)
+            yield Lines(made.table(), np.empty(0, np.int64))
 
-
-def _checked(study: Study, site_id: str, blocks: Iterable[Lines]) -> Iterator[Facts]:
-    """Check blocks two at a time, while the next one is read; results come in the order of the blocks."""
-    checkers = [FactReader(study, site_id, threads=1) for _ in range(_AT_ONCE)]
-    idle = list(checkers)
-
-    def check(lines: Lines) -> Facts:
-        checker = idle.pop()
-        try:
-            return checker.read(lines.table, lines.odd)
-        finally:
-            idle.append(checker)
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        running: deque[Future[Facts]] = deque()
-        try:
-            for lines in blocks:
-                running.append(pool.submit(check, lines))
-                if len(running) > _AT_ONCE:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            wait(running)
-            for checker in checkers:
-                checker.close()
+    for facts in readers.check(landed.site_id, blocks()):
+        found = problems.popleft()
+        broken = {row for row, code, _ in found if code.startswith("LINE_")}
+        facts.problems = [p for p in facts.problems if p[0] not in broken] + found
+        yield facts
+    file_codes += table.remarks
 
 
 def _mapping(study: Study, landed: Landed) -> Mapping:
@@ -250,6 +267,7 @@ def deliver(
     log: EventLog,
     quarantine: Quarantine,
     landed: Landed,
+    readers: Readers,
     *,
     clock: Callable[[], datetime],
     code_version: str,
@@ -262,6 +280,7 @@ def deliver(
         log: the event log.
         quarantine: the sealed place for held-back lines.
         landed: the file.
+        readers: what checks its facts.
         clock: current time, for `received_at` only.
         code_version: version of Dyadlog.
         progress: called with the number of bytes read so far.
@@ -285,7 +304,7 @@ def deliver(
             if isinstance(known, Commit):
                 reading = Reading(_again(known, landed), refused=False, facts=_none(), held=[])
         if reading is None:
-            reading = read_file(study, landed, progress=progress)
+            reading = read_file(study, landed, readers, progress=progress)
         receipt = reading.receipt
         known = known_as(earlier, landed.name, receipt.file_bytes, receipt.file_sha256, study.rules_digest)
         if known == "same":

@@ -73,21 +73,19 @@ class Facts:
 
 
 class FactReader:
-    """Reads and checks facts of one site.
+    """Reads and checks facts. What it learns from one file makes the next one faster and changes no result.
 
     Args:
         study: protocol and instruments.
-        site_id: the landing folder's site, whatever the lines claim.
         threads: DuckDB threads.
     """
 
-    def __init__(self, study: Study, site_id: str, *, threads: int | None = None) -> None:
+    def __init__(self, study: Study, *, threads: int | None = None) -> None:
         self._study = study
-        self._site_id = site_id
         self._duck = duckdb.connect()
         self._judges: dict[tuple[object, object], Judge] = {}
-        # Fields of the envelope and of the payload that the file uses, once known.
-        self._used: tuple[set[str], set[str]] | None = None
+        # Fields of the envelope and of the payload that a site uses.
+        self._used: dict[str, tuple[set[str], set[str]]] = {}
         if threads:
             self._duck.execute(f"set threads={threads}")
 
@@ -95,10 +93,11 @@ class FactReader:
         """Release DuckDB."""
         self._duck.close()
 
-    def read(self, table: pa.Table, odd: Sequence[int] | np.ndarray = ()) -> Facts:
+    def read(self, site_id: str, table: pa.Table, odd: Sequence[int] | np.ndarray = ()) -> Facts:
         """Check one block.
 
         Args:
+            site_id: the landing folder's site, whatever the lines claim.
             table: columns `line_number`, `text` and, for facts made of table rows, `fact_number` (from 1).
             odd: rows that must be read once more by a strict JSON reader.
         """
@@ -108,7 +107,7 @@ class FactReader:
         longest = self._study.protocol.limits.line_kilobytes * 1024
         text = pl.Series("text", table["text"])
         numbers = pl.DataFrame(table.select(["row", "line_number", "fact_number"]))
-        read, shapes = self._fields(_likely(table, longest), text)
+        read, shapes = self._fields(site_id, _likely(table, longest), text)
         # Both are sorted by row; only lines that could not be read are missing on the right.
         joined = (
             numbers.hstack(read.drop("row"))
@@ -122,32 +121,33 @@ class FactReader:
             *_not_converted(frame, catalogue().envelope),
         ]
         problems += self._times(frame)
-        problems += self._site(frame)
+        problems += _at(frame.filter(pl.col.site_id != site_id), "SITE_WRONG", "site_id")
         allowed = {*catalogue().envelope, "payload"}
         problems += _misshapen(readable, shapes, 0, allowed, ("FIELD_UNKNOWN", "envelope"))
         problems += self._by_kind(readable, shapes)
         facts = frame.select("line_number", "fact_number", *catalogue().envelope, "payload")
         return Facts(facts, text, _without_consequences(_strict(problems, text, odd)))
 
-    def _fields(self, table: pa.Table, text: pl.Series) -> tuple[pl.DataFrame, Shapes]:
+    def _fields(self, site_id: str, table: pa.Table, text: pl.Series) -> tuple[pl.DataFrame, Shapes]:
         """Fields as written, of the lines that hold JSON, and the names of all fields.
 
-        A file uses the same few fields from beginning to end, and each field that is looked for costs time. So only
+        A site uses the same few fields from beginning to end, and each field that is looked for costs time. So only
         those are read that were used before; a block that uses another one is read again with it.
         """
-        if self._used is None:
-            self._used = ({"event_id"}, set())
-            self._fields(table.slice(0, _FIRST), text)
+        if site_id not in self._used:
+            self._used[site_id] = ({"event_id"}, set())
+            self._fields(site_id, table.slice(0, _FIRST), text)
         while True:
-            read_now = tuple(tuple(sorted(names)) for names in self._used)
+            now_used = self._used[site_id]
+            read_now = tuple(tuple(sorted(names)) for names in now_used)
             try:
                 read = self._query(facts_sql(*read_now), block=table)
             except duckdb.InvalidInputException:  # a line that is not JSON: look before reading
                 read = self._query(facts_sql(*read_now, look=True), block=table)
             shapes = self._shapes(read, text)
-            for used, known, place in zip(self._used, _known_fields(), (0, 1), strict=True):
+            for used, known, place in zip(now_used, _known_fields(), (0, 1), strict=True):
                 used |= known.intersection(name for keys in shapes.values() for name in keys[place])
-            if all(len(used) == len(fields) for used, fields in zip(self._used, read_now, strict=True)):
+            if all(len(used) == len(fields) for used, fields in zip(now_used, read_now, strict=True)):
                 return read.with_columns(_absent(read, catalogue().envelope)), shapes
 
     def _query(self, sql: str, **tables: pa.Table | pl.DataFrame) -> pl.DataFrame:
@@ -185,9 +185,6 @@ class FactReader:
             if spec.type == "time":
                 yield from _at(frame.filter(pl.col(name).is_not_null()), "TIME_NOT_ALLOWED", name)
 
-    def _site(self, frame: pl.DataFrame) -> Iterable[Problem]:
-        return _at(frame.filter(pl.col.site_id != self._site_id), "SITE_WRONG", "site_id")
-
     def _by_kind(self, readable: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
         """Check the facts of each (kind of event, version) on their own."""
         known = catalogue().events
@@ -195,6 +192,10 @@ class FactReader:
         strange = pl.col.event_type.is_not_null() & ~pl.col.event_type.is_in(list(known))
         yield from _at(readable.filter(strange), "EVENT_TYPE_UNKNOWN", "event_type")
         version = pl.col.schema_version.fill_null(1)
+        known_kinds = [
+            (pl.col.event_type == name) & version.is_in(list(event.versions)) for name, event in known.items()
+        ]
+        yield from self._envelope(readable.filter(pl.any_horizontal(known_kinds)))
         for name in readable["event_type"].unique().sort().to_list():
             event = known.get(name)
             if event is None:
@@ -207,13 +208,16 @@ class FactReader:
                 if len(stated):
                     yield from self._kind(name, number, event, stated, shapes)
 
+    def _envelope(self, group: pl.DataFrame) -> Iterable[Problem]:
+        judge = self._judge("envelope", 1, envelope_schema)
+        for row, code, column in judge.failures(group):
+            yield group["row"][row], code, column
+
     def _kind(
         self, name: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes
     ) -> Iterable[Problem]:
-        rows = group["row"]
-        judge = self._judge("envelope", name, lambda: envelope_schema(name))
-        for row, code, column in judge.failures(group):
-            yield rows[row], code, column
+        for column in event.needs:
+            yield from _at(group.filter(pl.col(column).is_null()), "FIELD_MISSING", column)
         corrects = pl.col.op.is_in(["correct", "retract"])
         yield from _at(group.filter(corrects & pl.col.reason_code.is_null()), "REASON_MISSING", "reason_code")
         # A retraction need not say again what it takes back; whatever it says is checked like any other content.

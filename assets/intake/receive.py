@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
@@ -16,6 +19,9 @@ from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reade
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.study import Study
+
+if TYPE_CHECKING:
+    from dyadlog.assets.intake.deliver import Readers
 
 # A file whose time stamp is this young may still change without a new stamp.
 _SETTLED_SECONDS = 2.0
@@ -134,30 +140,31 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
-    with log.storage.writing():
+    with log.storage.writing(), ExitStack() as open_now:
         seen = Seen(study)
+        readers: Readers | None = None
         try:
             for landed in scan(study).files:
                 if landed in seen or (sites is not None and landed.site_id not in sites):
                     continue
+                # Imported late: most of a night's wait would be for libraries that an empty night does not need.
+                from dyadlog.assets.intake.deliver import Readers, deliver
+
+                if readers is None:
+                    readers = open_now.enter_context(closing(Readers(study)))
                 looked_at = time.time()
-                commit = deliver_one(study, log, quarantine, landed, clock, progress)
+                told = partial(progress, landed) if progress else None
+                commit = deliver(
+                    study,
+                    log,
+                    quarantine,
+                    landed,
+                    readers,
+                    clock=clock,
+                    code_version=code_version(),
+                    progress=told,
+                )
                 seen.add(landed, looked_at)
                 yield landed, commit
         finally:
             seen.save()
-
-
-def deliver_one(
-    study: Study,
-    log: EventLog,
-    quarantine: Quarantine,
-    landed: Landed,
-    clock: Callable[[], datetime],
-    progress: Callable[[Landed, int], None] | None,
-) -> Commit | None:
-    """One file; imports the readers only when there is something to read."""
-    from dyadlog.assets.intake.deliver import deliver
-
-    told = (lambda size: progress(landed, size)) if progress else None
-    return deliver(study, log, quarantine, landed, clock=clock, code_version=code_version(), progress=told)

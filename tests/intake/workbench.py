@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.event_log.storage import LocalStorage
-from dyadlog.assets.intake.deliver import deliver
+from dyadlog.assets.intake.deliver import Readers, deliver
 from dyadlog.assets.intake.facts import FactReader
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.intake.lines import cut
@@ -88,23 +89,25 @@ def form(items: Any = None, *, payload: dict[str, Any] | None = None, **more: An
 
 def judge(study: Study, lines: list[str], *, rows: int = 32_768) -> list[list[str]]:
     """`CODE@field` of each (not blank) line, read together as one file."""
-    checker = FactReader(study, SITE)
-    found: list[list[str]] = []
-    try:
-        for piece in cut(iter(["\n".join(lines).encode()]), rows):
-            start = len(found)
-            facts = checker.read(piece.table, piece.odd)
-            found += [[] for _ in range(len(facts.frame))]
-            for row, code, where in facts.problems:
-                found[start + row].append(f"{code}@{where}")
-    finally:
-        checker.close()
-    return [sorted(problems) for problems in found]
+    with closing(FactReader(study)) as checker:
+        return _judge(checker, lines, rows)
 
 
 def judge_each(study: Study, lines: list[str]) -> list[list[str]]:
-    """The same, each line in a file of its own."""
-    return [problems for line in lines for problems in judge(study, [line])]
+    """The same, each line in a file of its own, one after the other by the same reader."""
+    with closing(FactReader(study)) as checker:
+        return [problems for line in lines for problems in _judge(checker, [line], 1)]
+
+
+def _judge(checker: FactReader, lines: list[str], rows: int) -> list[list[str]]:
+    found: list[list[str]] = []
+    for piece in cut(iter(["\n".join(lines).encode()]), rows):
+        start = len(found)
+        facts = checker.read(SITE, piece.table, piece.odd)
+        found += [[] for _ in range(len(facts.frame))]
+        for row, code, where in facts.problems:
+            found[start + row].append(f"{code}@{where}")
+    return [sorted(problems) for problems in found]
 
 
 def odd_rows(text: str) -> list[int]:
@@ -140,17 +143,19 @@ class Site:
 
     def night(self) -> dict[str, Receipt]:
         """Deliver what lies there; receipts of new commits by file name."""
-        new = [
-            deliver(
-                self.study,
-                self.log,
-                self.quarantine,
-                landed,
-                clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-                code_version="test",
-            )
-            for landed in scan(self.study).files
-        ]
+        with closing(Readers(self.study)) as readers:
+            new = [
+                deliver(
+                    self.study,
+                    self.log,
+                    self.quarantine,
+                    landed,
+                    readers,
+                    clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+                    code_version="test",
+                )
+                for landed in scan(self.study).files
+            ]
         self.commits = [commit for commit in new if commit]
         return {commit.receipt.file_name: commit.receipt for commit in self.commits}
 
