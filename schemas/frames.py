@@ -236,7 +236,7 @@ class Judge:
 
     def _unseen(self, name: str, values: pl.Series) -> pl.Series:
         if len(values) > _FEW:
-            return values
+            return values.alias(name)
         return pl.Series(name, list(set(values.to_list()) - self._right[name]), values.dtype)
 
 

@@ -264,6 +264,15 @@ def test_one_event_id_for_all_lines_takes_no_longer(site: Site) -> None:
     assert count(site.send("a.ndjson", lines)) == (20_000, 9_000, 11_000, 0)
 
 
+def test_a_wrong_value_among_thousands_of_others_is_found(site: Site) -> None:
+    lines = [held(event_id=f"e{k}", session_number=1 + k % 9_000) for k in range(12_000)]
+    lines[7_000]["event_id"] = "not an id"
+    lines[9_000]["session_number"] = 10_000
+    receipt = site.send("a.ndjson", lines)
+    assert receipt.codes == {"VALUE_NOT_ID": 1, "VALUE_OUT_OF_RANGE": 1}
+    assert receipt.accepted == 11_998
+
+
 # --- accounts -------------------------------------------------------------------------------------
 
 

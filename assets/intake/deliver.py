@@ -16,7 +16,8 @@ from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
-from dyadlog.assets.intake.facts import FactReader, Facts, Problem
+from dyadlog.assets.intake.columns import Problem
+from dyadlog.assets.intake.facts import FactReader, Facts
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.intake.lines import Lines, cut

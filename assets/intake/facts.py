@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandera.polars import DataFrameSchema
 
+from dyadlog.assets.intake.columns import Problem, absent, at, not_converted, typed
 from dyadlog.assets.intake.json_sql import KEY_PATHS, RAW, facts_sql, items_sql
 from dyadlog.assets.intake.lines import is_strict_json, parsed
 from dyadlog.schemas.catalogue import EventType, catalogue
-from dyadlog.schemas.catalogue import Field as CatalogueField
 from dyadlog.schemas.frames import (
     ITEM_PREFIX,
     PAYLOAD_PREFIX,
@@ -37,21 +37,11 @@ from dyadlog.schemas.frames import (
 from dyadlog.schemas.instruments import Version
 from dyadlog.schemas.study import Study
 
-# An id that is written without quotation marks is read as its digits, and is nothing else.
-_DIGITS = r"^[0-9]+$"
-
 # Beside its fields, the payload of a questionnaire holds answers, and reasons why some are missing.
 _ANSWERS = ("items", "missing")
 # Lines from which the fields that a file uses are guessed.
 _FIRST = 1_000
 
-_NOT_OF_TYPE = {
-    "id": "VALUE_NOT_ID",
-    "int": "VALUE_NOT_WHOLE",
-    "number": "VALUE_NOT_NUMBER",
-    "bool": "VALUE_NOT_BOOLEAN",
-}
-Problem = tuple[int, str, str]
 # Hash -> names of the fields in envelope, payload and items.
 Shapes = dict[int, list[list[str]]]
 
@@ -114,14 +104,14 @@ class FactReader:
             if len(read) == len(numbers)
             else numbers.join(read, on="row", how="left", maintain_order="left")
         )
-        frame = joined.with_columns(_typed(catalogue().envelope))
+        frame = joined.with_columns(typed(catalogue().envelope))
         readable = frame.filter(pl.col.shape.is_not_null())
         problems = [
             *_unreadable(frame, text, longest),
-            *_not_converted(frame, catalogue().envelope),
+            *not_converted(frame, catalogue().envelope),
         ]
         problems += self._times(frame)
-        problems += _at(frame.filter(pl.col.site_id != site_id), "SITE_WRONG", "site_id")
+        problems += at(frame.filter(pl.col.site_id != site_id), "SITE_WRONG", "site_id")
         allowed = {*catalogue().envelope, "payload"}
         problems += _misshapen(readable, shapes, 0, allowed, ("FIELD_UNKNOWN", "envelope"))
         problems += self._by_kind(readable, shapes)
@@ -148,7 +138,7 @@ class FactReader:
             for used, known, place in zip(now_used, _known_fields(), (0, 1), strict=True):
                 used |= known.intersection(name for keys in shapes.values() for name in keys[place])
             if all(len(used) == len(fields) for used, fields in zip(now_used, read_now, strict=True)):
-                return read.with_columns(_absent(read, catalogue().envelope)), shapes
+                return read.with_columns(absent(read, catalogue().envelope)), shapes
 
     def _query(self, sql: str, **tables: pa.Table | pl.DataFrame) -> pl.DataFrame:
         """Rows in the order of the table, which DuckDB scans in parallel by record batches."""
@@ -183,14 +173,14 @@ class FactReader:
             return
         for name, spec in catalogue().envelope.items():
             if spec.type == "time":
-                yield from _at(frame.filter(pl.col(name).is_not_null()), "TIME_NOT_ALLOWED", name)
+                yield from at(frame.filter(pl.col(name).is_not_null()), "TIME_NOT_ALLOWED", name)
 
     def _by_kind(self, readable: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
         """Check the facts of each (kind of event, version) on their own."""
         known = catalogue().events
-        yield from _at(readable.filter(pl.col.event_type.is_null()), "FIELD_MISSING", "event_type")
+        yield from at(readable.filter(pl.col.event_type.is_null()), "FIELD_MISSING", "event_type")
         strange = pl.col.event_type.is_not_null() & ~pl.col.event_type.is_in(list(known))
-        yield from _at(readable.filter(strange), "EVENT_TYPE_UNKNOWN", "event_type")
+        yield from at(readable.filter(strange), "EVENT_TYPE_UNKNOWN", "event_type")
         version = pl.col.schema_version.fill_null(1)
         known_kinds = [
             (pl.col.event_type == name) & version.is_in(list(event.versions)) for name, event in known.items()
@@ -201,8 +191,8 @@ class FactReader:
             if event is None:
                 continue
             group = readable.filter(pl.col.event_type == name)
-            yield from _at(group.filter(version > event.newest), "EVENT_VERSION_FUTURE", "schema_version")
-            yield from _at(group.filter(version < 1), "VALUE_OUT_OF_RANGE", "schema_version")
+            yield from at(group.filter(version > event.newest), "EVENT_VERSION_FUTURE", "schema_version")
+            yield from at(group.filter(version < 1), "VALUE_OUT_OF_RANGE", "schema_version")
             for number in event.versions:
                 stated = group.filter(version == number)
                 if len(stated):
@@ -217,9 +207,9 @@ class FactReader:
         self, name: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes
     ) -> Iterable[Problem]:
         for column in event.needs:
-            yield from _at(group.filter(pl.col(column).is_null()), "FIELD_MISSING", column)
+            yield from at(group.filter(pl.col(column).is_null()), "FIELD_MISSING", column)
         corrects = pl.col.op.is_in(["correct", "retract"])
-        yield from _at(group.filter(corrects & pl.col.reason_code.is_null()), "REASON_MISSING", "reason_code")
+        yield from at(group.filter(corrects & pl.col.reason_code.is_null()), "REASON_MISSING", "reason_code")
         # A retraction need not say again what it takes back; whatever it says is checked like any other content.
         silent = (pl.col.op == "retract") & (pl.col.payload.is_null() | (pl.col.payload == "{}"))
         stating = group.filter(~silent.fill_null(value=False))
@@ -233,17 +223,17 @@ class FactReader:
         allowed = set(fields) | (set(_ANSWERS) if event.instrument else set())
         yield from _misshapen(group, shapes, 1, allowed, ("FIELD_UNKNOWN", "payload"))
         no_object = pl.col.payload.is_not_null() & ~pl.col.payload.str.starts_with("{")
-        yield from _at(group.filter(no_object), "FIELD_NOT_OBJECT", "payload")
+        yield from at(group.filter(no_object), "FIELD_NOT_OBJECT", "payload")
         group = group.filter(~no_object)
         if not fields and not event.instrument:
             return
         rows = group["row"]
-        absent = _absent(group, [PAYLOAD_PREFIX + name for name in (*fields, *_ANSWERS)])
-        frame = group.with_columns(absent).with_columns(
-            *_typed(fields, PAYLOAD_PREFIX),
+        unused = absent(group, [PAYLOAD_PREFIX + name for name in (*fields, *_ANSWERS)])
+        frame = group.with_columns(unused).with_columns(
+            *typed(fields, PAYLOAD_PREFIX),
             *(pl.col(RAW + PAYLOAD_PREFIX + name).alias(name) for name in _ANSWERS),
         )
-        yield from _not_converted(frame, fields, PAYLOAD_PREFIX)
+        yield from not_converted(frame, fields, PAYLOAD_PREFIX)
         judge = self._judge(event_type, version, lambda: payload_schema(event_type, version))
         for row, code, column in judge.failures(frame):
             yield rows[row], code, column.removeprefix(PAYLOAD_PREFIX)
@@ -261,10 +251,10 @@ class FactReader:
             same = (pl.col(names[0]) == instrument) & (pl.col(names[1]) == version)
             part, unknown = unknown.filter(same), unknown.filter(~same)
             wrong_rater = part.filter(~pl.col("payload.rater").is_in(form.raters))
-            yield from _at(wrong_rater, "RATER_NOT_ALLOWED", "rater")
+            yield from at(wrong_rater, "RATER_NOT_ALLOWED", "rater")
             yield from _misshapen(part, shapes, 2, set(form.items), ("ITEM_UNKNOWN", "items"))
             yield from self._form((instrument, version), form, part)
-        yield from _at(unknown, "INSTRUMENT_UNKNOWN", "instrument")
+        yield from at(unknown, "INSTRUMENT_UNKNOWN", "instrument")
 
     def _form(self, name: tuple[str, str], form: Version, part: pl.DataFrame) -> Iterable[Problem]:
         yield from _missing_codes(part, form)
@@ -278,35 +268,10 @@ class FactReader:
         odd = part.join(table.filter(~pl.col.plain), on="row", how="semi")
         for row, items in odd.select("row", "items").rows():
             yield from ((row, code, where) for code, where in answer_mistakes(parsed(items), form))
-        yield from _at(table.filter("absent"), "FIELD_MISSING", "items")
+        yield from at(table.filter("absent"), "FIELD_MISSING", "items")
         judge = self._judge("form", name, lambda: form_schema(form))
         for row, code, column in judge.failures(table):
             yield rows[row], code, column.replace(ITEM_PREFIX, "items.", 1)
-
-
-def _cast(column: pl.Expr, kind: str) -> pl.Expr:
-    """The value a JSON text stands for, or null if it is of another kind."""
-    if kind == "int":
-        return column.cast(pl.Int64, strict=False)
-    if kind == "number":
-        value = column.cast(pl.Float64, strict=False)
-        return pl.when(value.is_finite()).then(value)
-    if kind == "bool":
-        return column.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    # No id, code or time holds a quotation mark, an escape or a blank: the checks that follow refuse them.
-    return column.str.strip_chars('"')
-
-
-def _typed(fields: dict[str, CatalogueField], prefix: str = "") -> list[pl.Expr]:
-    return [
-        _cast(pl.col(RAW + prefix + name), spec.type).alias(prefix + name) for name, spec in fields.items()
-    ]
-
-
-def _absent(frame: pl.DataFrame, fields: Iterable[str]) -> list[pl.Expr]:
-    """Empty columns of the fields that the block does not use."""
-    absent = [RAW + name for name in fields if RAW + name not in frame.columns]
-    return [pl.lit(None, pl.String).alias(name) for name in absent]
 
 
 @cache
@@ -324,30 +289,6 @@ def _likely(table: pa.Table, longest: int) -> pa.Table:
         return table
     short = pc.less_equal(pc.binary_length(pc.utf8_rtrim(text, "\r\n")), longest)
     return table.filter(pc.and_(short, pc.starts_with(pc.utf8_ltrim(text, " \t\r"), "{")))
-
-
-def _not_converted(
-    frame: pl.DataFrame, fields: dict[str, CatalogueField], prefix: str = ""
-) -> Iterable[Problem]:
-    """Values that are written as something else than their type."""
-    wrong = {}
-    for name, spec in fields.items():
-        raw = pl.col(RAW + prefix + name)
-        if spec.type == "id":
-            wrong[name] = ~raw.str.starts_with('"')
-        elif spec.type in _NOT_OF_TYPE:
-            wrong[name] = raw.is_not_null() & pl.col(prefix + name).is_null()
-    found = frame.select(**wrong)
-    for name in found.columns:
-        if found[name].any():
-            rows = frame.filter(found[name])
-            if fields[name].type == "id":
-                rows = rows.filter(~pl.col(RAW + prefix + name).str.contains(_DIGITS))
-            yield from _at(rows, _NOT_OF_TYPE[fields[name].type], name)
-
-
-def _at(rows: pl.DataFrame, code: str, where: str) -> Iterable[Problem]:
-    return ((row, code, where) for row in rows["row"])
 
 
 def _unreadable(frame: pl.DataFrame, text: pl.Series, longest: int) -> Iterable[Problem]:
@@ -376,7 +317,7 @@ def _missing_codes(part: pl.DataFrame, form: Version) -> Iterable[Problem]:
         for code in missing_mistakes(parsed(text, object_pairs_hook=Pairs), form):
             wrong.setdefault(code, []).append(text)
     for code, texts in wrong.items():
-        yield from _at(part.filter(pl.col.missing.is_in(texts)), code, "missing")
+        yield from at(part.filter(pl.col.missing.is_in(texts)), code, "missing")
 
 
 def _misshapen(
@@ -391,7 +332,7 @@ def _misshapen(
         ([s for s, keys in shapes.items() if not allowed.issuperset(keys[position])], unknown[0]),
     ):
         if wrong:
-            yield from _at(rows.filter(pl.col.shape.is_in(wrong)), code, unknown[1])
+            yield from at(rows.filter(pl.col.shape.is_in(wrong)), code, unknown[1])
 
 
 def _without_consequences(problems: list[Problem]) -> list[Problem]:
