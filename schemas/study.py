@@ -76,6 +76,9 @@ class Thresholds(Strict):
     `rupture_min_ratings`: ratings a client needs before the own SD is used.
     `completeness_warn`: share of expected forms below which a site's report warns.
     `completeness_min_expected`: expected forms below which nothing is said.
+    `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
+    `coder_drift_ratio`: how many times more than the other coder one marks in double-coded sessions before it is said.
+    `quiet_days`: days without a delivery that are remarked.
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
     """
 
@@ -83,6 +86,9 @@ class Thresholds(Strict):
     rupture_min_ratings: Annotated[int, Field(ge=3)] = 4
     completeness_warn: Share = 0.8
     completeness_min_expected: Positive = 10
+    keying_min_forms: Positive = 20
+    coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
+    quiet_days: Positive = 7
     last_night_hours: Annotated[float, Field(gt=0)] = 30.0
 
 

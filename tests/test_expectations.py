@@ -107,13 +107,10 @@ def _faulty() -> list[dict[str, Any]]:
 # subject: violated, looked at, verdict
 PLANTED: dict[str, tuple[int, int, str]] = {
     "session_days_in_order": (1, 19, "warn"),
-    "session_once_a_day": (1, 23, "warn"),
-    "session_numbers_without_gap": (2, 20, "pass"),
     "session_duration_plausible": (3, 23, "warn"),
     "sessions_per_episode": (0, 4, "pass"),
     "forms_scored": (5, 49, "warn"),
     "forms_filled_in_fully": (6, 49, "pass"),
-    "forms_recorded_after_the_day": (1, 48, "warn"),
     "alliance_once_per_session": (1, 24, "warn"),
     "alliance_of_held_session": (1, 24, "warn"),
     "alliance_below_ceiling": (20, 24, "warn"),

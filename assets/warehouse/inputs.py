@@ -21,6 +21,14 @@ _ENDS: Columns = {"answer_min": pl.Decimal(18, 12), "answer_max": pl.Decimal(18,
 _RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
 _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
 
+_WHOLE_THRESHOLDS = (
+    "rupture_min_ratings",
+    "completeness_min_expected",
+    "keying_min_forms",
+    "coder_drift_ratio",
+    "quiet_days",
+)
+
 TABLES: dict[str, Columns] = {
     "log.commit": {
         "commit_seq": pl.Int64,
@@ -55,8 +63,9 @@ TABLES: dict[str, Columns] = {
     "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
     | {"missing_rule": pl.String, "aggregate": pl.String},
     "study.form_scale_item": {**_FORM, "scale": pl.String, "item": pl.String},
-    "study.threshold": {"rupture_drop_k": pl.String, "rupture_min_ratings": pl.Int32}
-    | {"completeness_warn": pl.Float64, "completeness_min_expected": pl.Int32},
+    "study.threshold": {"rupture_drop_k": pl.String}
+    | {"completeness_warn": pl.Float64}
+    | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
     "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
     | {"n_violated": pl.Int64, "n_denominator": pl.Int64, "verdict": pl.String},
@@ -114,9 +123,8 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
         [
             {
                 "rupture_drop_k": f"{thresholds.rupture_drop_k:g}",
-                "rupture_min_ratings": thresholds.rupture_min_ratings,
                 "completeness_warn": thresholds.completeness_warn,
-                "completeness_min_expected": thresholds.completeness_min_expected,
+                **{name: getattr(thresholds, name) for name in _WHOLE_THRESHOLDS},
             }
         ],
     )

@@ -83,9 +83,76 @@ fold as (
 ),
 
 session as (
-  select site_id, count(*)::bigint as n_denominator, count(*) filter (where is_contradictory)::bigint as n_violated
+  select
+    site_id,
+    count(*)::bigint as n_denominator,
+    count(*) filter (where status = 'held')::bigint as n_held,
+    count(*) filter (where is_contradictory)::bigint as n_violated
   from marts.session
   group by site_id
+),
+
+-- flags, each among what could have been flagged
+flagged as (
+  select site_id, code, count(*)::bigint as n_violated
+  from quality.flag
+  group by site_id, code
+),
+
+form as (
+  select
+    response_quality.site_id,
+    count(*) filter (where len(form.items) >= 8)::bigint as n_long,
+    count(distinct (form.instrument, form.version)) filter (
+      where exists (select 1 from study.form_item as item
+        where item.instrument = form.instrument and item.version = form.version and item.is_reversed)
+    )::bigint as n_reversed
+  from marts.response_quality
+  inner join study.form as form
+    on response_quality.instrument = form.instrument and response_quality.version = form.version
+  group by response_quality.site_id
+),
+
+event as (
+  select
+    site_id,
+    count(*) filter (where recorded_day is not null and event_type <> 'session.scheduled')::bigint as n_dated,
+    count(distinct actor_id) filter (where event_type = 'coding.pass')::bigint as n_coders
+  from staging.event
+  group by site_id
+),
+
+night as (
+  select site_id, count(distinct left(received_at, 10))::bigint as n_nights
+  from log.commit
+  group by site_id
+),
+
+counted as (
+  select
+    site.site_id,
+    unnest([
+      {'code': 'SESSION_AFTER_ENDING', 'n': coalesce(session.n_held, 0)},
+      {'code': 'SESSION_DAY_TWICE', 'n': coalesce(session.n_held, 0)},
+      {'code': 'SESSION_NUMBER_GAP', 'n': coalesce(session.n_denominator, 0)},
+      {'code': 'RECORDED_BEFORE_DAY', 'n': coalesce(event.n_dated, 0)},
+      {'code': 'ANSWERS_STRAIGHT_LINED', 'n': coalesce(form.n_long, 0)},
+      {'code': 'ANSWERS_COPIED', 'n': coalesce(form.n_long, 0)},
+      {'code': 'ANSWERS_KEYED_TWICE', 'n': coalesce(form.n_reversed, 0)},
+      {'code': 'CODER_DRIFT', 'n': coalesce(event.n_coders, 0)},
+      {'code': 'SITE_QUIET', 'n': greatest(coalesce(night.n_nights, 0) - 1, 0)}
+    ], recursive := true)
+  from site
+  left join session using (site_id)
+  left join form using (site_id)
+  left join event using (site_id)
+  left join night using (site_id)
+),
+
+remarkable as (
+  select counted.site_id, counted.code, coalesce(flagged.n_violated, 0) as n_violated, counted.n as n_denominator
+  from counted
+  left join flagged using (site_id, code)
 ),
 
 total as (
@@ -147,6 +214,8 @@ found as (
   select site_id, code, '', n_violated, n_denominator, null, null, null from fold
   union all
   select site_id, code, '', n_violated, n_denominator, null, null, null from plausible
+  union all
+  select site_id, code, '', n_violated, n_denominator, null, null, null from remarkable
   union all
   select site_id, code, subject, n_violated, n_denominator, null, null, case when not is_low then 'pass' end from design
   union all
