@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -124,6 +124,13 @@ class Parameters:
         )
         self.targets = whole.targets | self.preset.targets
         self.answering = {(model.instrument, model.version): model for model in whole.answering}
+
+    def values(self) -> dict[str, Any]:
+        """All values as plain lists, numbers and names, for a file."""
+        return {
+            name: [list(point) for point in value] if isinstance(value, tuple) else value
+            for name, value in self._values.items()
+        }
 
     def number(self, name: str) -> float:
         """A number."""

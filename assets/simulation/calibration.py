@@ -21,6 +21,8 @@ Table = pl.DataFrame
 # Sites with fewer clients say little about themselves.
 _LEAST_CLIENTS = 10
 _ALPHAS = {"phq-intake": "phq_alpha", "alliance-client": "wai_alpha"}
+# Said with every table.
+SCATTER = "Tolerances are for studies of a dozen sites or more; smaller ones scatter more."
 _RULES = ("client_reports", "therapist_reports", "rating_drops", "rupture_begins")
 
 
@@ -67,6 +69,14 @@ def table(figures: dict[str, float], targets: dict[str, Target]) -> list[tuple[s
         value, give = (f"{number:,.{target.digits}f}" for number in (target.value, target.tolerance))
         rows.append((target.says, value, give, shown, verdict))
     return rows
+
+
+def as_markdown(figures: dict[str, float], targets: dict[str, Target]) -> str:
+    """The calibration table as a page."""
+    head = ("what", "target", "tolerance", "simulated", "verdict")
+    rows = [head, tuple("---" for _ in head), *table(figures, targets)]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join(["# Calibration of simulated data", "", *lines, "", SCATTER, ""])
 
 
 def _by_client(truth: Truth) -> Table:
