@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import polars as pl
 
-from dyadlog.assets.simulation.answers import MISSING, as_matrix
+from dyadlog.assets.simulation.answers import MISSING, as_matrix, keyed
 from dyadlog.assets.simulation.truth import Truth
+from dyadlog.schemas.instruments import shipped_instruments
 from dyadlog.schemas.simulation import Target
 
 Table = pl.DataFrame
 
 # Sites with fewer clients say little about themselves.
 _LEAST_CLIENTS = 10
-_ALPHAS = {"phq-intake": "phq_alpha", "alliance-client": "wai_alpha"}
+_ALPHAS = {"phq-intake": "phq_alpha", "oq-intake": "oq_alpha", "alliance-client": "wai_alpha"}
 # Said with every table.
 SCATTER = "Tolerances are for studies of a dozen sites or more; smaller ones scatter more."
 _RULES = ("client_reports", "therapist_reports", "rating_drops", "rupture_begins")
@@ -45,7 +45,7 @@ class Tally:
                 (pl.col("measure") == measure) & pl.col("session_number").fill_null(3).eq(3)
             )
             if len(forms):
-                sums.append(_sums(forms["items"]))
+                sums.append(_sums(forms))
 
     def figures(self) -> dict[str, float]:
         """All figures by the names of the targets; those without a denominator are left out."""
@@ -190,10 +190,12 @@ def _ruptures(clients: Table) -> dict[str, float]:
     return {f"rupture_{rule}": mean(clients[rule].cast(pl.Int64).to_list()) for rule in _RULES}
 
 
-def _sums(items: pl.Series) -> list[int]:
-    """Whole sums from which alpha follows: forms, sum and squares of totals, then of each item."""
-    matrix = as_matrix(items, len(items[0])).astype(np.int64)
-    matrix = matrix[(matrix != MISSING).all(axis=1)]
+def _sums(forms: Table) -> list[int]:
+    """Whole sums from which alpha follows: complete forms, sum and squares of totals, then of each item."""
+    instrument, version = forms.select("instrument", "version").row(0)
+    form = shipped_instruments()[instrument].versions[version]
+    answers = as_matrix(forms["items"], len(form.items))
+    matrix = keyed(answers[(answers != MISSING).all(axis=1)], form)
     columns = [matrix.sum(axis=1), *matrix.T]
     return [
         len(matrix),
