@@ -84,8 +84,7 @@ def simulate(
     """Make a simulated study: sites, deliveries, and the truth behind them."""
     from dyadlog.orchestration.simulate import simulate_study
 
-    for sentence in simulate_study(folder, preset, sites, clients, nights, seed):
-        print(sentence)
+    simulate_study(folder, preset, sites, clients, nights, seed)
 
 
 @app.command(epilog="Example:  dyadlog night -s my-study")

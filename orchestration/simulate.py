@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from rich import box
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from dyadlog.assets.simulation.calibration import SCATTER, table
+from dyadlog.assets.simulation.network import Site
 from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.orchestration.examples import new_folder
+from dyadlog.orchestration.screen import console
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.simulation import Parameters
 
 
 def simulate_study(
     folder: Path, preset: str, sites: int | None, clients: int | None, nights: int | None, seed: int
-) -> list[str]:
-    """Make a simulated study.
+) -> None:
+    """Make a simulated study and show its calibration table.
 
     Args:
         folder: where; must not exist yet, or be empty.
@@ -22,9 +30,6 @@ def simulate_study(
         clients: clients of all sites together, instead of the preset's.
         nights: deliveries per site, instead of the preset's.
         seed: the same seed gives the same study.
-
-    Returns:
-        sentences for the user.
 
     Raises:
         UserError: the folder is not empty or the numbers do not fit; nothing was written.
@@ -35,12 +40,45 @@ def simulate_study(
         raise UserError(
             f"--clients {plan.clients}: a study needs a client per site at least; ask for more clients"
         )
-    with new_folder(folder):
-        simulate(folder, p, plan)
+    with new_folder(folder), _progress() as progress:
+        task = progress.add_task("simulating", total=plan.clients)
+
+        def told(site: Site) -> None:
+            progress.update(task, advance=site.clients, description=f"simulated {site.site_id}")
+
+        figures = simulate(folder, p, plan, told)
     files = sum(1 for _ in (folder / "landing").glob("*/*"))
-    return [
-        f"Made a simulated study in {folder}: {plan.sites} sites, {plan.clients} clients, {files} files. "
-        "Nobody in it exists.",
-        f"What is true: {folder / 'truth'}",
-        f"Now run: dyadlog night -s {folder}",
-    ]
+    out = console()
+    out.print(
+        f"Made a simulated study in {folder}: {plan.sites} sites, {plan.clients:,} clients, {files:,} files. "
+        "Nobody in it exists."
+    )
+    out.print(_calibration(table(figures, p.targets)))
+    out.print(SCATTER)
+    out.print(f"What is true: {folder / 'truth'}")
+    out.print(f"Now run: dyadlog night -s {folder}")
+
+
+def _progress() -> Progress:
+    """A moving line, where a person watches."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("clients"),
+        TimeElapsedColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
+def _calibration(rows: list[tuple[str, str, str, str, str]]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("calibration")
+    for name in ("target", "tolerance", "simulated"):
+        shown.add_column(name, justify="right")
+    shown.add_column("")
+    for *cells, verdict in rows:
+        shown.add_row(*cells, f"[yellow]{verdict}[/]" if verdict == "off" else verdict)
+    return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -66,23 +66,29 @@ class Due(Strict):
     completed: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Preset(Strict):
-    """A size of study; `set` replaces values of parameters."""
-
-    says: str
-    sites: int
-    clients: int
-    nights: int
-    set: dict[str, float | Listed[Point] | dict[str, float]] = {}
-
-
 class Target(Strict):
     """A published figure that the simulation is held to."""
 
     says: str
     value: float
     tolerance: float
+    digits: int = 2
     source: str
+
+
+class Preset(Strict):
+    """A size of study.
+
+    `set` replaces values of parameters, `completed` those of the battery, `targets` replaces or adds targets.
+    """
+
+    says: str
+    sites: int
+    clients: int
+    nights: int
+    set: dict[str, float | Listed[Point] | dict[str, float]] = {}
+    completed: dict[str, float] = {}
+    targets: dict[str, Target] = {}
 
 
 class Simulation(Strict):
@@ -111,8 +117,20 @@ class Parameters:
         self.preset = whole.presets[preset]
         self._values = {name: parameter.value for name, parameter in whole.parameters.items()}
         self._values |= self.preset.set
-        self.battery = whole.battery
+        completed = self.preset.completed
+        self.battery = tuple(
+            due.model_copy(update={"completed": completed.get(due.id, due.completed)})
+            for due in whole.battery
+        )
+        self.targets = whole.targets | self.preset.targets
         self.answering = {(model.instrument, model.version): model for model in whole.answering}
+
+    def values(self) -> dict[str, Any]:
+        """All values as plain lists, numbers and names, for a file."""
+        return {
+            name: [list(point) for point in value] if isinstance(value, tuple) else value
+            for name, value in self._values.items()
+        }
 
     def number(self, name: str) -> float:
         """A number."""

@@ -13,7 +13,10 @@ from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
-COMMANDS = ("init", "night", "check", "sql", "status", "verify", "catalogue", "instruments", "serve")
+COMMANDS = (
+    *("init", "simulate", "night", "check", "sql", "status"),
+    *("verify", "catalogue", "instruments", "serve"),
+)
 
 
 class Ran:
@@ -228,3 +231,30 @@ def test_the_registry_of_instruments_is_shown(dyadlog) -> None:  # type: ignore[
     assert unknown.err == (
         "error: hamilton is not a known instrument; `dyadlog instruments` lists all of them\n"
     )
+
+
+def test_a_simulated_study_goes_through_the_night(dyadlog, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    box = tmp_path / "box"
+    made = dyadlog("simulate", box, "--sites", 3, "--clients", 20, "--nights", 1, "--seed", 7)
+    assert made.code == 0, made.err
+    assert "3 sites, 20 clients, 3 files. Nobody in it exists." in made.out
+    assert "sessions held per course" in made.out
+    assert made.err == ""
+    assert "| sessions held per course | 9.1 |" in (box / "calibration.md").read_text()
+    done = dyadlog("night", "-s", box)
+    assert done.code == 0, done.err
+    assert re.search(r"all +3 +[1-9][\d,]+ +[1-9][\d,]+ +0 +0 +0", done.out)
+    again = dyadlog("simulate", box)
+    assert again.code == cli.MISTAKE
+    assert "not empty" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--preset", "huge"), "no such preset"), (("--sites", 9, "--clients", 8), "ask for more clients")],
+)
+def test_a_study_that_cannot_be_simulated_is_not_begun(dyadlog, tmp_path: Path, words, said: str) -> None:  # type: ignore[no-untyped-def]
+    done = dyadlog("simulate", tmp_path / "box", *words)
+    assert done.code == cli.MISTAKE
+    assert said in done.err
+    assert not (tmp_path / "box").exists()

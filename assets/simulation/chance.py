@@ -26,7 +26,7 @@ Flags = npt.NDArray[np.bool_]
 PIECES = 4096
 _NORMAL_END, _LOGISTIC_END = 4.0, 10.3
 # Digits kept of the tables' entries: far coarser than the last bit of any library's logarithm.
-_DIGITS = 9
+_DIGITS = 8
 
 
 class Chance:

@@ -100,6 +100,7 @@ def enrol(p: Parameters, seed: int, site: Site, therapists: Therapists) -> Clien
     shared = site.alliance + therapists.alliance[therapist] + alliance
     improvement = (
         p.number("symptoms.improvement")
+        + p.number("symptoms.of_severity") * severity
         + p.number("symptoms.of_alliance") * shared
         + therapists.outcome[therapist]
         + p.number("symptoms.improvement_sd") * who.normal(count)

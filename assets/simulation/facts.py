@@ -131,10 +131,13 @@ def _sessions(truth: Truth) -> list[Table]:
     held = pl.when(pl.col("status") == "held")
     table = truth.session.with_columns(held.then("format").alias("format"))
     kind = pl.concat_str(pl.lit("session."), pl.col("status"))
-    # Planned one week before, when its way of contact was not known yet.
-    planned = truth.session.filter("announced").with_columns(pl.col("recorded_on", "study_day", "day") - 7)
+    # Planned a week before, though not before the client came.
+    enrolled_on = pl.col("day") - pl.col("study_day")
+    planned = truth.session.filter("announced").with_columns(
+        pl.max_horizontal(pl.col("day") - 7, enrolled_on).alias(RECORDED_ON)
+    )
     return [
-        planned.select(*_fact("session.scheduled", _id(_SESSION, "plan"), *_DYAD, "session_number", *_TIME)),
+        planned.select(*_fact("session.scheduled", _id(_SESSION, "plan"), *_DYAD, "session_number", *_WHEN)),
         table.select(*_fact(kind, _id(_SESSION), *_PLACE, **said)),
     ]
 

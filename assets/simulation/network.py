@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyadlog.assets.simulation.chance import Chance, Floats, Ints, choose, curve, rounded
+from dyadlog.assets.simulation.chance import (
+    Chance,
+    Floats,
+    Ints,
+    choose,
+    curve,
+    look_up,
+    normal_table,
+    rounded,
+)
 from dyadlog.schemas.simulation import Parameters
 
 
@@ -66,11 +75,26 @@ class Therapists:
 LEVELS = ("trainee", "certified", "supervisor")
 
 
+# Steps of the additive sequences that spread the properties of sites evenly, whatever the size of the sites.
+_STEPS = {
+    "attendance": 0.6180339887,
+    "attrition": 0.7548776662,
+    "completeness": 0.5698402910,
+    "alliance": 0.8191725134,
+    "lag": 0.6710436067,
+    "format": 0.4142135624,
+    "schedule": 0.7320508076,
+    "coding": 0.2360679775,
+    "interview": 0.6457513111,
+}
+
+
 def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
     """The sites of a study.
 
-    Sizes, attendance and attrition are drawn one from each stratum of their distributions, so that even a study
-    with few sites has small and large, good and bad ones.
+    Sizes are drawn one from each stratum of their distribution; the other properties follow additive sequences over
+    the sites in order of size. So even a study with few sites has small and large, good and bad ones, and no
+    property goes with size by chance.
 
     Args:
         p: parameters.
@@ -78,18 +102,25 @@ def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
         count: number of sites.
         clients: clients of all sites together; every site has one at least.
     """
-    sizes = _shares(curve(Chance(seed, "site", "size").strata(count), p.curve("site.size")), clients)
-    attendance = curve(Chance(seed, "site", "attendance").strata(count), p.curve("site.attendance"))
-    attrition = curve(Chance(seed, "site", "attrition").strata(count), p.curve("site.attrition"))
-    alliance = Chance(seed, "site", "alliance").normal(count) * p.number("alliance.site_sd")
-    completeness = Chance(seed, "site", "completeness").normal(count) * p.number("site.completeness_sd")
-    lag = rounded(curve(Chance(seed, "site", "lag").strata(count), p.curve("recording.site_lag")))
+    size = Chance(seed, "site", "size").strata(count)
+    sizes = _shares(curve(size, p.curve("site.size")), clients)
+    rank = np.argsort(np.argsort(size, kind="stable"), kind="stable")
+
+    def spread(name: str) -> Floats:
+        place = Chance(seed, "site", name).uniform(1) + rank * _STEPS[name]
+        within: Floats = place - np.floor(place)
+        return within
+
+    attendance = curve(spread("attendance"), p.curve("site.attendance"))
+    attrition = curve(spread("attrition"), p.curve("site.attrition"))
+    alliance = look_up(spread("alliance"), normal_table()) * p.number("alliance.site_sd")
+    completeness = look_up(spread("completeness"), normal_table()) * p.number("site.completeness_sd")
+    lag = rounded(curve(spread("lag"), p.curve("recording.site_lag")))
     kinds = p.named("delivery.formats")
-    kind = choose(Chance(seed, "site", "format").strata(count), kinds)
-    plans, codes, interviews = (
-        Chance(seed, "site", name).strata(count) < p.number(f"site.{name}_share")
-        for name in ("schedule", "coding", "interview")
-    )
+    kind = choose(spread("format"), kinds)
+    has = {
+        name: spread(name) < p.number(f"site.{name}_share") for name in ("schedule", "coding", "interview")
+    }
     digits = max(2, len(str(count)))
     return [
         Site(
@@ -101,9 +132,9 @@ def sites(p: Parameters, seed: int, count: int, clients: int) -> list[Site]:
             alliance=float(alliance[nth]),
             completeness=float(completeness[nth]),
             recording_lag=int(lag[nth]),
-            sends_schedule=bool(plans[nth]),
-            codes=bool(codes[nth]),
-            interviews=bool(interviews[nth]),
+            sends_schedule=bool(has["schedule"][nth]),
+            codes=bool(has["coding"][nth]),
+            interviews=bool(has["interview"][nth]),
             delivers=[*kinds][kind[nth]],
         )
         for nth in range(count)
@@ -114,17 +145,10 @@ def _shares(sizes: Floats, whole: int) -> Ints:
     """Whole numbers in proportion to `sizes`, at least 1 each, that add up to `whole`."""
     exact = sizes / math.fsum(sizes.tolist()) * whole
     shares = np.maximum(1, np.floor(exact).astype(np.int64))
-    order = np.argsort(shares - exact, kind="stable")
-    missing = whole - int(shares.sum())
-    # More sites than clients is refused before; a shortage comes from the sites that got their one client free.
-    while missing:
-        for nth in order if missing > 0 else np.argsort(-shares, kind="stable"):
-            if missing == 0:
-                break
-            step = 1 if missing > 0 else -1
-            if shares[nth] + step >= 1:
-                shares[nth] += step
-                missing -= step
+    largest_rest = np.argsort(shares - exact, kind="stable")
+    shares[largest_rest[: max(0, whole - int(shares.sum()))]] += 1
+    while shares.sum() > whole:  # very small sites got a client more than their share
+        shares[np.argmax(shares)] -= 1
     return shares
 
 
