@@ -1,0 +1,1 @@
+"""Faults planted in simulated deliveries, with the key to them."""

@@ -1,0 +1,218 @@
+"""Faults in how lines and files come: order, silence, broken lines, broken files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import numpy as np
+import polars as pl
+
+from dyadlog.assets.simulation.delivery import file_content, file_name, received_on
+from dyadlog.assets.simulation.facts import NIGHT
+from dyadlog.assets.simulation.faulty.contents import is_form
+from dyadlog.assets.simulation.faulty.plot import PLANTED, Plot
+from dyadlog.assets.simulation.lines import LINE, SEPARATOR, table_header
+from dyadlog.assets.simulation.network import Site
+from dyadlog.schemas.frames import PAYLOAD_PREFIX
+from dyadlog.schemas.study import Thresholds
+
+# A delivery that is faulty as a whole has so many lines at least.
+_LINES = 3
+# Nights of a planted silence.
+_SILENT = 10
+_RENAMED, _DROPPED = "client_id", "session_number"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is delivered.
+
+    Args:
+        night: night of the delivery.
+        name: its name.
+        content: its bytes.
+        lines: data lines that it holds, as far as it can be read.
+        is_read: whether it can be read.
+    """
+
+    night: int
+    name: str
+    content: bytes
+    lines: int
+    is_read: bool = True
+
+
+# --- which deliveries ---
+
+
+def plant_deliveries(plot: Plot) -> dict[int, str]:
+    """Move facts between nights, and choose the nights whose files are faulty: night -> fault."""
+    if "silent_site" in plot.rates and plot.nights > _SILENT + 2:
+        first = (plot.nights - _SILENT) // 2
+        plot.move(
+            lambda night: pl.when(night.is_between(first, first + _SILENT - 1))
+            .then(first + _SILENT)
+            .otherwise(night)
+        )
+    for night in plot.pick("late_delivery", _nights(plot, 2)):
+        plot.move(lambda n, late=night: pl.when(n == late).then(late + 2).otherwise(n))  # type: ignore[misc]
+        plot.note("late_delivery", night=night + 2, file_name=file_name(plot.site, night + 2))
+    for night in plot.pick("out_of_order", _nights(plot, 1)):
+        plot.move(
+            lambda n, first=night: (  # type: ignore[misc]
+                pl.when(n == first).then(first + 1).when(n == first + 1).then(first).otherwise(n)
+            )
+        )
+        plot.note("out_of_order", night=night + 1, file_name=file_name(plot.site, night + 1))
+    chosen: dict[int, str] = {}
+    for fault, formats in _FILE_FAULTS.items():
+        if plot.site.delivers in formats:
+            for night in plot.pick(fault, _nights(plot, 1)):
+                chosen.setdefault(night, fault)
+    plot.quiet |= {*chosen}
+    return chosen
+
+
+def _nights(plot: Plot, before_last: int) -> np.ndarray:
+    """Nights with some lines, that have other nights behind them."""
+    counts = plot.facts.group_by(NIGHT).len().filter(pl.col("len") >= _LINES)[NIGHT].sort().to_list()
+    return np.array([n for n in counts if n <= plot.nights - before_last], np.int64)
+
+
+# --- lines ---
+
+
+def plant_lines(plot: Plot) -> None:
+    """Choose the lines that will be broken; they are broken once they are written."""
+    timed = plot.facts[PAYLOAD_PREFIX + "seconds"].is_not_null().to_numpy()
+    for fault, (formats, _) in _LINE_FAULTS.items():
+        if plot.site.delivers in formats:
+            eligible = is_form(plot) & (timed if fault == "decimal_comma" else True)
+            for place in plot.pick(fault, eligible):
+                plot.change(fault, place, plot.row(place))
+
+
+def _comma(line: str) -> str:
+    if line.startswith("{"):
+        return re.sub(r'"seconds":([0-9]+)(\.[0-9]+)?', r'"seconds":"\1,5"', line)
+    cells = line.split(SEPARATOR)
+    cells[table_header().split(SEPARATOR).index("seconds")] = "61,5"
+    return SEPARATOR.join(cells)
+
+
+_EVENTS = ("ndjson", "gzip")
+_LINE_FAULTS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
+    "unknown_item": (_EVENTS, lambda line: line.replace('"items":{', '"items":{"999":1,', 1)),
+    "decimal_comma": ((*_EVENTS, "table"), _comma),
+    "ragged_line": (("table",), lambda line: line + SEPARATOR + "1"),
+    "broken_line": (_EVENTS, lambda line: line[: len(line) * 2 // 3]),
+}
+
+
+# --- files ---
+
+_FILE_FAULTS = {
+    "encoding": ("ndjson", "table"),
+    "truncated_gzip": ("gzip",),
+    "half_written": ("ndjson", "table"),
+    "renamed_column": ("table",),
+    "dropped_column": ("table",),
+    "empty_file": ("ndjson", "table"),
+    "duplicate_delivery": ("ndjson", "gzip", "table"),
+}
+
+
+def files(plot: Plot, lines: pl.DataFrame, chosen: dict[int, str]) -> Iterator[File]:
+    """All files of a site, and the rest of the key: where each planted row lies.
+
+    Args:
+        plot: what was planted in the facts.
+        lines: `night`, `line` and `PLANTED`, in the order of the facts.
+        chosen: nights whose files are faulty.
+    """
+    site, head = plot.site, 1 if plot.site.delivers == "table" else 0
+    read_on: set[int] = set()
+    for (night,), part in sorted(lines.partition_by(NIGHT, as_dict=True, maintain_order=True).items()):
+        night = int(night)  # type: ignore[call-overload]  # noqa: PLW2901
+        texts = part[LINE].to_list()
+        for at, number in enumerate(part[PLANTED].to_list()):
+            if number is not None:
+                entry = plot.key[number]
+                entry.night, entry.file_name, entry.line_number = night, file_name(site, night), at + 1 + head
+                if entry.fault in _LINE_FAULTS:
+                    texts[at] = _LINE_FAULTS[entry.fault][1](texts[at])
+        made = [File(night, file_name(site, night), file_content(site, texts), len(texts))]
+        if night in chosen:
+            made = _faulty(plot, chosen[night], night, texts)
+        read_on |= {file.night for file in made if file.is_read}
+        yield from made
+    nights = sorted(read_on)
+    for before, after in zip(nights, nights[1:], strict=False):
+        if after - before > Thresholds().quiet_days:
+            plot.note("silent_site", night=after, subject=received_on(after).date().isoformat())
+
+
+def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
+    """A faulty file and what the site sends the night after."""
+    site, name = plot.site, file_name(plot.site, night)
+    whole = file_content(site, texts)
+    again = File(night + 1, _named(name, "again"), whole, len(texts))
+    good = File(night, name, whole, len(texts))
+    head = 1 if site.delivers == "table" else 0
+    broken = File(night, name, b"", 0, is_read=False)
+    line: int | None = None
+    match fault:
+        case "encoding":
+            made = [_with(broken, whole.decode().encode("utf-16-le")), again]
+        case "truncated_gzip":
+            made = [_with(broken, whole[: len(whole) * 2 // 3]), again]
+        case "half_written":
+            kept = len(texts) // 2
+            line = head + kept + 1
+            cut = file_content(site, texts[:kept]) + texts[kept][: len(texts[kept]) // 2].encode()
+            made = [File(night, name, cut, kept + 1), again]
+        case "renamed_column":
+            made = [_with(broken, whole.replace(_RENAMED.encode(), b"patient", 1)), again]
+        case "dropped_column":
+            made = [_with(broken, _without(whole.decode(), _DROPPED).encode()), again]
+        case "empty_file":
+            name = _named(name, "empty")
+            made = [good, File(night, name, file_content(site, [])[:-1] if head else b"", 0)]
+        case _:
+            name = _named(name, "copy")
+            made = [good, File(night + 1, name, whole, len(texts))]
+    plot.note(fault, night=night, file_name=name, line_number=line)
+    return made
+
+
+def _with(file: File, content: bytes) -> File:
+    return File(file.night, file.name, content, file.lines, file.is_read)
+
+
+def _without(table: str, column: str) -> str:
+    rows = [row.split(SEPARATOR) for row in table.splitlines()]
+    at = rows[0].index(column)
+    return "".join(SEPARATOR.join(row[:at] + row[at + 1 :]) + "\n" for row in rows)
+
+
+def _named(name: str, more: str) -> str:
+    path = PurePath(name)
+    stem = name.split(".")[0]
+    return f"{stem}-{more}{''.join(path.suffixes)}"
+
+
+def spread_over_sites(rates: dict[str, float], per_site: Sequence[str], network: Sequence[Site]) -> list[dict[str, float]]:
+    """Rates of each site: a fault of sites goes to as many of the largest ones that can have it as its rate says."""
+    by_size = sorted(range(len(network)), key=lambda nth: -network[nth].clients)
+    found = [{name: rate for name, rate in rates.items() if name not in per_site} for _ in network]
+    for shift, fault in enumerate(per_site):
+        able = [nth for nth in by_size if network[nth].codes] if fault == "coder_drift" else by_size
+        turned = able[shift % max(1, len(able)) :] + able[: shift % max(1, len(able))]
+        if fault == "coder_drift":
+            turned = able
+        for nth in turned[: int(rates[fault])]:
+            found[nth][fault] = 1.0
+    return found
