@@ -194,7 +194,9 @@ class _Treatment:
         strain = chance.uniform(*shape) < p.number("countertransference.share")
         made.strain[:] = np.where(strain, choose(chance.uniform(*shape), codes), -1)
         self.of_contact = np.array([p.named("alliance.of_contact")[name] for name in formats])
-        self.of_strain = np.array([*p.named("countertransference.of_code").values(), 0.0])
+        of_code = p.named("countertransference.of_code")
+        # The last entry is for -1: no countertransference.
+        self.of_strain = np.array([*(of_code[name] for name in codes), 0.0])
 
     def _growth(self) -> Floats:
         """How much of a long treatment's change has come: n / (n + half) after n sessions."""
