@@ -15,7 +15,7 @@ from dyadlog.schemas.simulation import Answering
 
 Answers = npt.NDArray[np.int16]
 
-MISSING = -1
+MISSING = int(np.iinfo(np.int16).min)
 
 
 def form_of(model: Answering) -> Version:
@@ -98,30 +98,38 @@ def keyed(answers: Answers, form: Version) -> npt.NDArray[np.int64]:
     return made
 
 
-# Answers that are looked up together: 3 of them are one entry of a table of a few hundred texts.
-_TOGETHER = 3
+# Answers that are looked up together: three of them are one entry of a table of a few hundred texts. Answers far out
+# of the form's range, which a fault may have planted, are looked up one by one.
+_TOGETHER, _MANY = 3, 12
 
 
 def _written(
     answers: Answers, names: tuple[str, ...], separator: str, empty: str, head: str, tail: str
 ) -> pl.Series:
-    top = max(int(answers.max(initial=0)), 0)
+    given = answers[answers != MISSING].astype(np.int64)
+    low, high = int(given.min(initial=0)), int(given.max(initial=0))
+    together = _TOGETHER if high - low < _MANY else 1
+    # 0 stands for a missing answer, 1 for the lowest one.
+    rank = np.where(answers == MISSING, 0, answers.astype(np.int64) - low + 1)
     parts: list[pl.Series] = []
-    for first in range(0, answers.shape[1], _TOGETHER):
-        some = answers[:, first : first + _TOGETHER]
+    for first in range(0, answers.shape[1], together):
+        some = rank[:, first : first + together]
         place = np.zeros(len(some), np.int64)
         for column in range(some.shape[1]):
-            place = place * (top + 2) + (some[:, column] + 1)
-        texts = _texts(names[first : first + _TOGETHER], top, separator if first else "", separator, empty)
+            place = place * (high - low + 2) + some[:, column]
+        lead = separator if first else ""
+        texts = _texts(names[first : first + together], (low, high), lead, separator, empty)
         parts.append(texts.gather(pl.Series(place)))
     frame = pl.DataFrame([part.alias(str(nth)) for nth, part in enumerate(parts)])
     return frame.select(pl.concat_str(pl.lit(head), pl.all(), pl.lit(tail))).to_series()
 
 
 @cache
-def _texts(names: tuple[str, ...], top: int, lead: str, separator: str, empty: str) -> pl.Series:
-    """All combinations of a few answers (MISSING, 0, ..., top) as text."""
-    values = [empty, *(str(value) for value in range(top + 1))]
+def _texts(
+    names: tuple[str, ...], bounds: tuple[int, int], lead: str, separator: str, empty: str
+) -> pl.Series:
+    """All combinations of a few answers (missing, lowest, ..., highest) as text."""
+    values = [empty, *(str(value) for value in range(bounds[0], bounds[1] + 1))]
     return pl.Series(
         [
             lead + separator.join(name + value for name, value in zip(names, some, strict=True))

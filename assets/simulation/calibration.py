@@ -37,9 +37,7 @@ class Tally:
     def add(self, truth: Truth) -> None:
         """Take up one site."""
         self._clients.append(_by_client(truth))
-        self.answers += int(
-            (truth.form["items"].list.len() - truth.form["items"].list.count_matches(None)).sum()
-        )
+        self.answers += truth.form["items"].explode().count()
         for measure, sums in self._answers.items():
             forms = truth.form.filter(
                 (pl.col("measure") == measure) & pl.col("session_number").fill_null(3).eq(3)

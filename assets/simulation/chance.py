@@ -114,7 +114,7 @@ def logit(probability: float) -> float:
     return float(look_up(np.array([probability]), logistic_table())[0])
 
 
-def hazard(share: float, steps: float) -> float:
+def hazard(share: float, steps: int) -> float:
     """Probability per step with which a share of persons has left after some steps.
 
     Found by halving intervals and multiplying, which are exact.
@@ -123,7 +123,7 @@ def hazard(share: float, steps: float) -> float:
     for _ in range(40):
         middle = (low + high) / 2
         stayed = 1.0
-        for _ in range(int(steps)):
+        for _ in range(steps):
             stayed *= 1 - middle
         low, high = (middle, high) if 1 - stayed < share else (low, middle)
     return low

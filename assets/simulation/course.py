@@ -148,7 +148,7 @@ class _Treatment:
             + p.number("rupture.of_interpersonal") * clients.interpersonal
             - self.handling
         )
-        steps = p.number("dropout.sessions_at_risk")
+        steps = int(p.number("dropout.sessions_at_risk"))
         self.leaving = logit(hazard(site.attrition, steps)) + p.number("dropout.offset")
         self.going = np.ones(count, dtype=bool)
         self.held = np.zeros(count, dtype=np.int64)
@@ -194,10 +194,12 @@ class _Treatment:
         strain = chance.uniform(*shape) < p.number("countertransference.share")
         made.strain[:] = np.where(strain, choose(chance.uniform(*shape), codes), -1)
         self.of_contact = np.array([p.named("alliance.of_contact")[name] for name in formats])
-        self.of_strain = np.array([*p.named("countertransference.of_code").values(), 0.0])
+        of_code = p.named("countertransference.of_code")
+        # The last entry is for -1: no countertransference.
+        self.of_strain = np.array([*(of_code[name] for name in codes), 0.0])
 
     def _growth(self) -> Floats:
-        """How much of a long treatment's change has come: n / (n + half) after n sessions."""
+        """How much of a long treatment's change has come by the nth session: (n - 1) / (n - 1 + half)."""
         past = np.maximum(self.held - 1, 0)
         grown: Floats = past / (past + self.p.number("course.half_change"))
         return grown

@@ -22,24 +22,22 @@ def event_lines(facts: Table) -> Table:
     """Lines of NDJSON.
 
     Args:
-        facts: columns of `facts.SCHEMA`, each form with all its items.
+        facts: columns of `facts.SCHEMA`; `items` has an entry for every item of the form, or is null as a whole.
 
     Returns:
         `night`, `line` (without line break), in the order of the facts.
     """
     made = []
-    for (kind,), part in (
-        facts.with_row_index(_ROW).partition_by("event_type", as_dict=True, maintain_order=True).items()
-    ):
+    by_kind = facts.with_row_index(_ROW).partition_by("event_type", as_dict=True, maintain_order=True)
+    for (kind,), part in by_kind.items():
         event = catalogue().events[str(kind)]
         fields = event.versions[event.newest]
         head = _members(catalogue().envelope, "", part)
-        if not event.instrument:
-            made.append(
-                part.select(_ROW, NIGHT, _line(head, _members(fields, PAYLOAD_PREFIX, part)).alias(LINE))
-            )
-            continue
-        for form, same in _by_form(part):
+        plain = part.filter(pl.col(ITEMS).is_null())
+        made.append(
+            plain.select(_ROW, NIGHT, _line(head, _members(fields, PAYLOAD_PREFIX, plain)).alias(LINE))
+        )
+        for form, same in _by_form(part.drop_nulls(ITEMS)):
             answers = as_matrix(same[ITEMS], len(form.items))
             same = same.with_columns(
                 as_json(answers, form).alias("_answers"),
@@ -56,7 +54,7 @@ def event_lines(facts: Table) -> Table:
 
 
 def _line(head: list[pl.Expr], payload: list[pl.Expr]) -> pl.Expr:
-    """One JSON object; members begin with a comma, the first of which is cut off."""
+    """One JSON object; every member begins with a comma, and the first one's is cut off."""
     said = pl.concat_str(*payload).str.slice(1) if payload else pl.lit("")
     return pl.concat_str(
         pl.lit("{"), pl.concat_str(*head).str.slice(1), pl.lit(',"payload":{'), said, pl.lit("}}")
