@@ -80,11 +80,15 @@ def simulate(
     clients: Annotated[Optional[int], typer.Option(min=1, help="Clients of all sites together.")] = None,  # noqa: UP045
     nights: Annotated[Optional[int], typer.Option(min=1, max=366, help="Deliveries of each site.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    faults: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="LEVEL", help="Plant faults, with a key: low, realistic or nasty."),
+    ] = None,
 ) -> None:
     """Make a simulated study: sites, deliveries, and the truth behind them."""
     from dyadlog.orchestration.simulate import simulate_study
 
-    simulate_study(folder, preset, sites, clients, nights, seed)
+    simulate_study(folder, preset, sites, clients, nights, seed, faults)
 
 
 @app.command(epilog="Example:  dyadlog night -s my-study")

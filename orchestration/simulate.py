@@ -15,11 +15,18 @@ from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.orchestration.examples import new_folder
 from dyadlog.orchestration.screen import console
 from dyadlog.schemas.errors import UserError
+from dyadlog.schemas.faults import faults
 from dyadlog.schemas.simulation import Parameters
 
 
 def simulate_study(
-    folder: Path, preset: str, sites: int | None, clients: int | None, nights: int | None, seed: int
+    folder: Path,
+    preset: str,
+    sites: int | None,
+    clients: int | None,
+    nights: int | None,
+    seed: int,
+    level: str | None = None,
 ) -> None:
     """Make a simulated study and show its calibration table.
 
@@ -30,12 +37,15 @@ def simulate_study(
         clients: clients of all sites together, instead of the preset's.
         nights: deliveries per site, instead of the preset's.
         seed: the same seed gives the same study.
+        level: how many faults are planted; none without.
 
     Raises:
         UserError: the folder is not empty or the numbers do not fit; nothing was written.
     """
     p = Parameters(preset)
-    plan = Plan(seed, sites or p.preset.sites, clients or p.preset.clients, nights or p.preset.nights)
+    plan = Plan(seed, sites or p.preset.sites, clients or p.preset.clients, nights or p.preset.nights, level)
+    if level:
+        faults().rates(level)
     if plan.clients < plan.sites:
         raise UserError(
             f"--clients {plan.clients}: a study needs a client per site at least; ask for more clients"

@@ -64,5 +64,4 @@ class Faults(Strict):
 @cache
 def faults() -> Faults:
     """The faults that ship with Dyadlog."""
-
     return validate(Faults, read_yaml(Path(__file__).with_name("faults.yaml")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +28,50 @@ _NAMES = {
 }
 
 
-def write_delivery(folder: Path, site: Site, night: int, lines: Sequence[str] | pl.Series) -> Path:
-    """Write what a site delivers in one night.
+# The day before the first night.
+_BEGINNING = datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+def received_on(night: int) -> datetime:
+    """When the deliveries of a night are received."""
+    return _BEGINNING + timedelta(days=night)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it is delivered.
 
     Args:
-        folder: the study folder.
+        night: night of the delivery, from 1.
+        name: its name.
+        content: its bytes.
+        lines: data lines that it holds.
+        is_read: whether it can be read at all.
+    """
+
+    night: int
+    name: str
+    content: bytes
+    lines: int
+    is_read: bool = True
+
+
+def sound_file(site: Site, night: int, lines: Sequence[str] | pl.Series) -> File:
+    """What a site delivers in one night, without faults.
+
+    Args:
         site: the site, whose `delivers` says in which format.
         night: number of the night, from 1.
         lines: lines without line breaks; the header of a table is added here.
-
-    Returns:
-        the file.
     """
-    content = file_content(site, lines)
-    path = folder / "landing" / site.site_id / file_name(site, night)
+    return File(night, file_name(site, night), file_content(site, lines), len(lines))
+
+
+def write_file(folder: Path, site: Site, file: File) -> None:
+    """Write a file into the landing folder of a site."""
+    path = folder / "landing" / site.site_id / file.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
+    path.write_bytes(file.content)
 
 
 def file_name(site: Site, night: int) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -11,12 +12,25 @@ import pyarrow.parquet as pq
 import yaml
 
 from dyadlog.assets.simulation.calibration import Tally, as_markdown
-from dyadlog.assets.simulation.delivery import write_delivery, write_protocol
+from dyadlog.assets.simulation.delivery import File, sound_file, write_file, write_protocol
 from dyadlog.assets.simulation.facts import NIGHT, facts_of
+from dyadlog.assets.simulation.faulty.files import rates_by_site
+from dyadlog.assets.simulation.faulty.plot import Plot, entries
+from dyadlog.assets.simulation.faulty.site import faulty_files
 from dyadlog.assets.simulation.lines import LINE, event_lines, table_lines
 from dyadlog.assets.simulation.network import Site, sites
 from dyadlog.assets.simulation.truth import Truth, truth_of
 from dyadlog.schemas.simulation import Parameters
+
+_DELIVERY = pl.Schema(
+    {
+        "site_id": pl.String,
+        "night": pl.Int32,
+        "file_name": pl.String,
+        "lines": pl.Int64,
+        "is_read": pl.Boolean,
+    }
+)
 
 
 def lines_of(site: Site, facts: pl.DataFrame) -> pl.DataFrame:
@@ -39,12 +53,14 @@ class Plan:
         sites: number of sites.
         clients: clients of all sites together.
         nights: deliveries of a site.
+        faults: a level of `faults.yaml`; no faults are planted without.
     """
 
     seed: int
     sites: int
     clients: int
     nights: int
+    faults: str | None = None
 
 
 def simulate(
@@ -62,15 +78,21 @@ def simulate(
         figures for the calibration table.
     """
     network = sites(p, plan.seed, plan.sites, plan.clients)
+    rates = rates_by_site(plan.faults, network) if plan.faults else [{}] * len(network)
     write_protocol(folder, p, network)
     tally = Tally()
-    for site in network:
+    for site, some in zip(network, rates, strict=True):
         truth = truth_of(p, plan.seed, site)
         tally.add(truth)
         write_truth(folder, site, truth)
         facts = facts_of(truth, int(p.number("calendar.days")), plan.nights)
-        for night, lines in deliveries(lines_of(site, facts)):
-            write_delivery(folder, site, night, lines)
+        if plan.faults:
+            plot = Plot(site, plan.seed, plan.nights, some, facts)
+            _write_files(folder, site, faulty_files(plot, partial(lines_of, site)))
+            _write_table(folder, "fault", site, entries(plot.key))
+        else:
+            lines = deliveries(lines_of(site, facts))
+            _write_files(folder, site, (sound_file(site, night, some) for night, some in lines))
         told(site)
     _write_parameters(folder, p, plan)
     figures = tally.figures()
@@ -81,10 +103,23 @@ def simulate(
 def write_truth(folder: Path, site: Site, truth: Truth) -> None:
     """Write the tables of a site as `truth/<table>/<site>.parquet`."""
     for name, frame in truth.tables().items():
-        path = folder / "truth" / name / f"{site.site_id}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-        pq.write_table(table.replace_schema_metadata({"note": "simulated by Dyadlog"}), path)
+        _write_table(folder, name, site, frame)
+
+
+def _write_table(folder: Path, name: str, site: Site, frame: pl.DataFrame) -> None:
+    path = folder / "truth" / name / f"{site.site_id}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    pq.write_table(table.replace_schema_metadata({"note": "simulated by Dyadlog"}), path)
+
+
+def _write_files(folder: Path, site: Site, files: Iterable[File]) -> None:
+    """Write all deliveries of a site, and the list of them."""
+    written = []
+    for file in files:
+        write_file(folder, site, file)
+        written.append((site.site_id, file.night, file.name, file.lines, file.is_read))
+    _write_table(folder, "delivery", site, pl.DataFrame(written, schema=_DELIVERY, orient="row"))
 
 
 def _write_parameters(folder: Path, p: Parameters, plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -134,8 +135,8 @@ def _sessions(plot: Plot) -> Iterator[tuple[str, list[int], dict[int, list[int]]
     """Of each client whose sessions are all untouched: numbers of the sessions, and places of their reports."""
     reports = (
         plot.facts.with_row_index("at")
+        .select("at", "event_type", "client_id", "session_number", pl.Series("free", plot.free))
         .filter(pl.col("event_type").str.starts_with("session."))
-        .select("at", "client_id", "session_number", pl.Series("free", plot.free).gather(pl.col("at")))
     )
     for (client,), some in reports.partition_by("client_id", as_dict=True, maintain_order=True).items():
         if some["free"].all():
@@ -154,7 +155,7 @@ def _missing_session(plot: Plot) -> None:
     choices = [
         (client, number, after, places[number])
         for client, numbers, places in _sessions(plot)
-        for number, after in zip(numbers[1:], numbers[2:], strict=False)
+        for number, after in itertools.pairwise(numbers)
     ]
     done: set[str] = set()
     for nth in plot.pick("missing_session", np.arange(len(choices))):
@@ -179,18 +180,18 @@ def _two_on_a_day(plot: Plot) -> None:
     held = _are(plot, "session.held")
     choices = []
     for client, numbers, places in _sessions(plot):
-        for before, number in zip(numbers, numbers[1:], strict=False):
+        for before, number in itertools.pairwise(numbers):
             first, second = ([at for at in places[n] if held[at]] for n in (before, number))
             if first and second:
                 choices.append((client, first[0], second[0]))
     done: set[str] = set()
     for nth in plot.pick("two_on_a_day", np.arange(len(choices))):
-        client, first, second = choices[nth]
+        client, one, other = choices[nth]
         if client in done:
             continue
         done.add(client)
-        row = plot.row(second) | {"study_day": plot.row(first)["study_day"]}
-        plot.change("two_on_a_day", second, row, subject=_session_key(client, row["session_number"]))
+        row = plot.row(other) | {"study_day": plot.row(one)["study_day"]}
+        plot.change("two_on_a_day", other, row, subject=_session_key(client, row["session_number"]))
         _keep_off(plot, client)
 
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from codecs import BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 import polars as pl
 
-from dyadlog.assets.simulation.delivery import file_content, file_name, received_on
+from dyadlog.assets.simulation.delivery import File, file_content, file_name, received_on, sound_file
 from dyadlog.assets.simulation.facts import NIGHT
 from dyadlog.assets.simulation.faulty.contents import is_form
 from dyadlog.assets.simulation.faulty.plot import PLANTED, Plot
 from dyadlog.assets.simulation.lines import LINE, SEPARATOR, table_header
 from dyadlog.assets.simulation.network import Site
+from dyadlog.schemas.faults import faults
 from dyadlog.schemas.frames import PAYLOAD_PREFIX
 from dyadlog.schemas.study import Thresholds
 
@@ -26,25 +28,6 @@ _SILENT = 10
 _RENAMED, _DROPPED = "client_id", "session_number"
 
 
-@dataclass(frozen=True)
-class File:
-    """A file as it is delivered.
-
-    Args:
-        night: night of the delivery.
-        name: its name.
-        content: its bytes.
-        lines: data lines that it holds, as far as it can be read.
-        is_read: whether it can be read.
-    """
-
-    night: int
-    name: str
-    content: bytes
-    lines: int
-    is_read: bool = True
-
-
 # --- which deliveries ---
 
 
@@ -53,9 +36,9 @@ def plant_deliveries(plot: Plot) -> dict[int, str]:
     if "silent_site" in plot.rates and plot.nights > _SILENT + 2:
         first = (plot.nights - _SILENT) // 2
         plot.move(
-            lambda night: pl.when(night.is_between(first, first + _SILENT - 1))
-            .then(first + _SILENT)
-            .otherwise(night)
+            lambda night: (
+                pl.when(night.is_between(first, first + _SILENT - 1)).then(first + _SILENT).otherwise(night)
+            )
         )
     for night in plot.pick("late_delivery", _nights(plot, 2)):
         plot.move(lambda n, late=night: pl.when(n == late).then(late + 2).otherwise(n))  # type: ignore[misc]
@@ -136,7 +119,7 @@ def files(plot: Plot, lines: pl.DataFrame, chosen: dict[int, str]) -> Iterator[F
     site, head = plot.site, 1 if plot.site.delivers == "table" else 0
     read_on: set[int] = set()
     for (night,), part in sorted(lines.partition_by(NIGHT, as_dict=True, maintain_order=True).items()):
-        night = int(night)  # type: ignore[call-overload]  # noqa: PLW2901
+        night = int(night)
         texts = part[LINE].to_list()
         for at, number in enumerate(part[PLANTED].to_list()):
             if number is not None:
@@ -144,13 +127,15 @@ def files(plot: Plot, lines: pl.DataFrame, chosen: dict[int, str]) -> Iterator[F
                 entry.night, entry.file_name, entry.line_number = night, file_name(site, night), at + 1 + head
                 if entry.fault in _LINE_FAULTS:
                     texts[at] = _LINE_FAULTS[entry.fault][1](texts[at])
-        made = [File(night, file_name(site, night), file_content(site, texts), len(texts))]
-        if night in chosen:
-            made = _faulty(plot, chosen[night], night, texts)
+        made = (
+            _faulty(plot, chosen[night], night, texts)
+            if night in chosen
+            else [sound_file(site, night, texts)]
+        )
         read_on |= {file.night for file in made if file.is_read}
         yield from made
     nights = sorted(read_on)
-    for before, after in zip(nights, nights[1:], strict=False):
+    for before, after in itertools.pairwise(nights):
         if after - before > Thresholds().quiet_days:
             plot.note("silent_site", night=after, subject=received_on(after).date().isoformat())
 
@@ -158,15 +143,15 @@ def files(plot: Plot, lines: pl.DataFrame, chosen: dict[int, str]) -> Iterator[F
 def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
     """A faulty file and what the site sends the night after."""
     site, name = plot.site, file_name(plot.site, night)
-    whole = file_content(site, texts)
+    good = sound_file(site, night, texts)
+    whole = good.content
     again = File(night + 1, _named(name, "again"), whole, len(texts))
-    good = File(night, name, whole, len(texts))
     head = 1 if site.delivers == "table" else 0
     broken = File(night, name, b"", 0, is_read=False)
     line: int | None = None
     match fault:
         case "encoding":
-            made = [_with(broken, whole.decode().encode("utf-16-le")), again]
+            made = [_with(broken, BOM_UTF16_LE + whole.decode().encode("utf-16-le")), again]
         case "truncated_gzip":
             made = [_with(broken, whole[: len(whole) * 2 // 3]), again]
         case "half_written":
@@ -204,15 +189,22 @@ def _named(name: str, more: str) -> str:
     return f"{stem}-{more}{''.join(path.suffixes)}"
 
 
-def spread_over_sites(rates: dict[str, float], per_site: Sequence[str], network: Sequence[Site]) -> list[dict[str, float]]:
-    """Rates of each site: a fault of sites goes to as many of the largest ones that can have it as its rate says."""
+def rates_by_site(level: str, network: Sequence[Site]) -> list[dict[str, float]]:
+    """How often each fault is planted at each site; a fault of whole sites falls on some of the largest ones.
+
+    Args:
+        level: a level of `faults.yaml`.
+        network: the sites.
+
+    Raises:
+        UserError: there is no such level.
+    """
+    rates = faults().rates(level)
+    of_sites = [name for name, fault in faults().faults.items() if fault.per == "site"]
+    found = [{name: rate for name, rate in rates.items() if name not in of_sites} for _ in network]
     by_size = sorted(range(len(network)), key=lambda nth: -network[nth].clients)
-    found = [{name: rate for name, rate in rates.items() if name not in per_site} for _ in network]
-    for shift, fault in enumerate(per_site):
-        able = [nth for nth in by_size if network[nth].codes] if fault == "coder_drift" else by_size
-        turned = able[shift % max(1, len(able)) :] + able[: shift % max(1, len(able))]
-        if fault == "coder_drift":
-            turned = able
-        for nth in turned[: int(rates[fault])]:
-            found[nth][fault] = 1.0
+    for shift, fault in enumerate(of_sites):
+        able = [nth for nth in by_size if network[nth].codes or fault != "coder_drift"]
+        for nth in range(min(int(rates[fault]), len(able))):
+            found[able[(nth + shift) % len(able)]][fault] = 1.0
     return found

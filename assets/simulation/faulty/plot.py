@@ -13,7 +13,6 @@ import polars as pl
 from dyadlog.assets.simulation.chance import Chance, Flags, Ints
 from dyadlog.assets.simulation.facts import NIGHT, SCHEMA
 from dyadlog.assets.simulation.network import Site
-from dyadlog.schemas.faults import faults
 
 Row = dict[str, Any]
 
@@ -161,17 +160,13 @@ class Plot:
         keep = np.ones(len(self.facts), bool)
         keep[list(touched)] = False
         rows = [*self._changed.values(), *self._added]
-        schema = {**SCHEMA, PLACE: pl.Float64, PLANTED: pl.Int64}
+        own: dict[str, type[pl.DataType]] = {PLACE: pl.Float64, PLANTED: pl.Int64}
+        schema = pl.Schema([*SCHEMA.items(), *own.items()])
         kept = self.facts.filter(keep).with_columns(pl.lit(None, pl.Int64).alias(PLANTED))
         made = pl.DataFrame(rows, schema=schema) if rows else kept.clear()
-        return pl.concat([kept.select(schema), made]).sort(PLACE, maintain_order=True).drop(PLACE)
+        return pl.concat([kept.select(list(schema)), made]).sort(PLACE, maintain_order=True).drop(PLACE)
 
 
 def entries(key: Iterable[Planted]) -> pl.DataFrame:
     """The key as a table, in the order of planting."""
     return pl.DataFrame([vars(entry) for entry in key], schema=KEY)
-
-
-def kind_of(fault: str) -> str:
-    """`conformance`, `plausibility` or `handled`."""
-    return faults().faults[fault].kind

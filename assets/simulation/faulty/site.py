@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
+from dyadlog.assets.simulation.delivery import File
 from dyadlog.assets.simulation.faulty.contents import plant_contents
-from dyadlog.assets.simulation.faulty.files import File, files, plant_deliveries, plant_lines
+from dyadlog.assets.simulation.faulty.files import files, plant_deliveries, plant_lines
 from dyadlog.assets.simulation.faulty.plot import PLANTED, Plot
 
 
