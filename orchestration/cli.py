@@ -91,6 +91,17 @@ def simulate(
     simulate_study(folder, preset, sites, clients, nights, seed, faults)
 
 
+@app.command(epilog="Example:  dyadlog simulate box --faults realistic   then  dyadlog score box")
+def score(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A simulated study with faults.")],
+) -> None:
+    """Run the nights of a simulated study and see which planted faults the checks find."""
+    from dyadlog.orchestration.score import score_study
+
+    if not score_study(folder):
+        raise typer.Exit(NEEDS_A_HUMAN)
+
+
 @app.command(epilog="Example:  dyadlog night -s my-study")
 def night(study: StudyOption = HERE) -> None:
     """Bring new deliveries in, rebuild the marts, write the reports."""
