@@ -20,7 +20,7 @@ Point = Annotated[
 class Parameter(Strict):
     """One parameter: a number, a quantile function (points of probability and value), or numbers by name.
 
-    `status`: published (the figure is in the named source), fitted (set so that a published target is met),
+    `status`: published (the figure is in the named source), fitted (set so that a target is met),
     chosen (no figure is known; plausible).
     """
 
@@ -67,7 +67,7 @@ class Due(Strict):
 
 
 class Target(Strict):
-    """A published figure that the simulation is held to."""
+    """A figure from outside that the simulation is held to."""
 
     says: str
     value: float

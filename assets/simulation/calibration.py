@@ -1,4 +1,4 @@
-"""What a simulated study shows beside what is published: the calibration table.
+"""What a simulated study shows beside figures from outside: the calibration table.
 
 Figures are computed from the truth, before faults, over all clients, withdrawn or not. Sums are exact
 (`math.fsum`), so that the table, too, is the same on every machine.

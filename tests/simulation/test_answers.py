@@ -62,8 +62,19 @@ def test_a_graded_response_model_it_is() -> None:
             assert abs((answers[:, item] >= step).mean() - expected) < 0.008
 
 
+def test_every_shipped_form_with_whole_answers_has_a_model() -> None:
+    shipped = {
+        (instrument.instrument, name)
+        for instrument in shipped_instruments().values()
+        for name, form in instrument.versions.items()
+        if form.whole
+    }
+    assert {(model.instrument, model.version) for model in MODELS} == shipped
+
+
 def test_the_study_uses_forms_with_reversed_items() -> None:
-    assert any(form_of(model).reversed for model in MODELS)
+    p = Parameters()
+    assert any(form_of(p.answering[due.instrument, due.version]).reversed for due in p.battery)
 
 
 # Also what no form allows: a fault may have planted it.

@@ -67,3 +67,11 @@ def test_values_come_as_what_they_are() -> None:
         p.curve("therapist.clients")
     with pytest.raises(TypeError):
         p.named("site.size")
+
+
+def test_the_page_has_every_target() -> None:
+    page = (ROOT / "docs/simulation.md").read_text("utf-8")
+    for name, target in simulation().targets.items():
+        value, give = (f"{number:.{target.digits}f}" for number in (target.value, target.tolerance))
+        assert f"| {target.says} | {value} | {give} | " in page, name
+        assert f" | {target.source} |" in page, name

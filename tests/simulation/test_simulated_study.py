@@ -241,13 +241,13 @@ def figures(preset: str, seed: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_typical_study_shows_the_published_figures(seed: int) -> None:
+def test_a_typical_study_meets_the_targets(seed: int) -> None:
     rows = table(figures("typical", seed), Parameters("typical").targets)
     assert [row for row in rows if row[-1] != "met"] == []
 
 
 @pytest.mark.long
-def test_over_many_seeds_the_published_figures_are_met_on_average() -> None:
+def test_over_many_seeds_the_targets_are_met_on_average() -> None:
     p = Parameters("typical")
     found = [figures("typical", seed) for seed in range(100, 120)]
     for name, target in p.targets.items():
