@@ -37,8 +37,11 @@ def score_study(folder: Path) -> bool:
     report.mkdir(exist_ok=True)
     found.missed.write_csv(report / "missed.csv")
     found.unexplained.write_csv(report / "false_alarms.csv")
-    told = {name: value for name, value in vars(found).items() if isinstance(value, int)}
-    told |= {"recall": [asdict(r) for r in found.recall], "alarms": [asdict(a) for a in found.alarms]}
+    told = {
+        "recall": [asdict(one) for one in found.recall],
+        "alarms": [asdict(one) for one in found.alarms],
+        **{name: value for name, value in vars(found).items() if isinstance(value, int)},
+    }
     (report / "score.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
     _show(found, report)
     return good(found)

@@ -93,6 +93,7 @@ def test_quickstart_shows_each_planted_fault(quickstart: Trial) -> None:
         ("harbour", "FACT_CONFLICT", 1),
         ("harbour", "FACT_PENDING_SESSION", 1),
         ("harbour", "SESSION_CONTRADICTORY", 1),
+        ("north", "ANSWERS_STRAIGHT_LINED", 1),
         ("north", "ANSWER_OUT_OF_RANGE", 1),
         ("north", "FILE_EMPTY", 1),
         ("north", "ITEM_UNKNOWN", 1),

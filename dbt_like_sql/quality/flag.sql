@@ -63,8 +63,8 @@ half as (
     answer.event_id,
     answer.instrument,
     answer.version,
-    sum(case when form_item.is_reversed then round(answer.keyed)::bigint else 0 end)::bigint as reversed,
-    sum(case when form_item.is_reversed then 0 else round(answer.keyed)::bigint end)::bigint as other,
+    coalesce(sum(keyed) filter (where form_item.is_reversed), 0)::bigint as turned,
+    coalesce(sum(keyed) filter (where not form_item.is_reversed), 0)::bigint as straight,
     count(*) filter (where form_item.is_reversed) as n_reversed,
     count(*) as n_answers
   from intermediate.answer
@@ -73,15 +73,19 @@ half as (
   group by answer.site_id, answer.event_id, answer.instrument, answer.version
 ),
 
-keyed as (
+both as (
+  select *, turned * straight as product from half
+),
+
+keyed_twice as (
   select half.site_id, half.instrument, half.version
-  from half
+  from both as half
   inner join study.form as form on half.instrument = form.instrument and half.version = form.version
   cross join threshold
   where half.n_reversed >= 2 and half.n_answers = len(form.items)
   group by half.site_id, half.instrument, half.version, threshold.keying_min_forms
   having count(*) >= threshold.keying_min_forms
-    and count(*) * sum(reversed * other) < sum(reversed) * sum(other)
+    and count(*) * sum(product) < sum(turned) * sum(straight)
 ),
 
 -- sessions
@@ -125,7 +129,7 @@ marked as (
   select site_id, client_id, episode_id, session_number, actor_id, payload ->> '$.scheme' as scheme, count(*) as n
   from used
   where event_type = 'coding.segment'
-  group by all
+  group by site_id, client_id, episode_id, session_number, actor_id, scheme
 ),
 
 counted as (
@@ -183,7 +187,7 @@ select
 from doubtful
 union all
 select site_id, 'ANSWERS_KEYED_TWICE', instrument || ' ' || version, null, null, null, null
-from keyed
+from keyed_twice
 union all
 select site_id, 'CODER_DRIFT', actor_id || ' ' || scheme, null, null, null, null
 from compared

@@ -155,7 +155,7 @@ def _missing_session(plot: Plot) -> None:
     choices = [
         (client, number, after, places[number])
         for client, numbers, places in _sessions(plot)
-        for number, after in itertools.pairwise(numbers)
+        for number, after in itertools.pairwise(numbers[1:])
     ]
     done: set[str] = set()
     for nth in plot.pick("missing_session", np.arange(len(choices))):
