@@ -138,15 +138,26 @@ def status(study: StudyOption = HERE) -> None:
         raise typer.Exit(NEEDS_A_HUMAN)
 
 
-@app.command(epilog="Example:  dyadlog verify -s my-study")
-def verify(study: StudyOption = HERE) -> None:
-    """Prove that the event log is whole: chain, segments, row counts, accounts."""
+@app.command(epilog="Example:  dyadlog verify -s my-study --receipt 42:9f86d081884c7d65")
+def verify(
+    study: StudyOption = HERE,
+    since: Annotated[int, typer.Option(min=0, help="Check only what came after this commit.")] = 0,
+    receipt: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Commit and head as a site's report prints them: is that commit still here?"),
+    ] = None,
+) -> None:
+    """Prove that the event log is whole: signed head, chain, segments, row counts, accounts, sealed lines."""
     from dyadlog.assets.event_log.verify import verify as prove
-    from dyadlog.assets.intake.receive import open_log
+    from dyadlog.assets.event_log.verify import verify_receipt
+    from dyadlog.assets.intake.receive import open_log, open_quarantine, open_witness
     from dyadlog.schemas.study import read_study
 
-    log = open_log(read_study(study))
-    checked = prove(log)
+    protocol = read_study(study)
+    log = open_log(protocol)
+    checked = prove(log, since=since, witness=open_witness(protocol), quarantine=open_quarantine(protocol))
+    if receipt:
+        print(f"The receipt is good: commit {verify_receipt(log, receipt)} is in the log")
     print(f"The log is whole: {checked} commits, head {log.head().sha256}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -273,7 +273,7 @@ def deliver(
     sealed: str | None = None
     while True:
         after = log.head()
-        earlier = [c for c in log.commits() if c.receipt.site_id == landed.site_id]
+        earlier = log.of_site(landed.site_id)
         if reading is None and any(c.receipt.file_bytes == landed.size for c in earlier):
             # Perhaps known bytes: hashing is cheaper than reading.
             probe = Reader(landed.path, study.protocol.limits)
@@ -323,7 +323,7 @@ def _again(first: Commit, landed: Landed) -> Receipt:
 
 
 def _settle(
-    log: EventLog, earlier: list[Commit], reading: Reading, quarantine: Quarantine
+    log: EventLog, earlier: Sequence[Commit], reading: Reading, quarantine: Quarantine
 ) -> tuple[pl.DataFrame, Receipt]:
     """Tell duplicates apart and hash what is held back.
 

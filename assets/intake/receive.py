@@ -8,10 +8,12 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import LocalStorage, Storage
+from dyadlog.assets.event_log.storage import LocalStorage, Scratch, Storage
+from dyadlog.assets.event_log.witness import Witness
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
@@ -23,7 +25,13 @@ _SETTLED_SECONDS = 2.0
 
 def open_log(study: Study) -> EventLog:
     """The study's event log."""
-    return EventLog(_log_storage(study))
+    cache = CommitCache(Scratch(study.folder / "state" / "commits.ndjson"))
+    return EventLog(_log_storage(study), cache=cache, sign=open_witness(study).sign)
+
+
+def open_witness(study: Study) -> Witness:
+    """The study's key and the signed head of its log."""
+    return Witness(study.folder, study.protocol.study)
 
 
 def _log_storage(study: Study) -> Storage:
@@ -114,8 +122,10 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
         reader.drain()
     except FileRefusedError:
         return False
-    earlier = (c for c in log.commits() if c.receipt.site_id == landed.site_id)
-    return known_as(earlier, landed.name, reader.size, reader.sha256, study.rules_digest) == "same"
+    return (
+        known_as(log.of_site(landed.site_id), landed.name, reader.size, reader.sha256, study.rules_digest)
+        == "same"
+    )
 
 
 def receive(
@@ -134,7 +144,9 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
+    witness = open_witness(study)
     with log.storage.writing():
+        witness.begin(log)
         seen = Seen(study)
         try:
             for landed in scan(study).files:
@@ -145,6 +157,7 @@ def receive(
                 seen.add(landed, looked_at)
                 yield landed, commit
         finally:
+            witness.update(log)
             seen.save()
 
 
