@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.records import (
@@ -45,6 +46,7 @@ class EventLog:
         storage: where the log lies.
         cache: commits that were read before.
         sign: signs the bytes of a commit; None leaves commits unsigned.
+        keys: local folder in which to remember what facts each segment holds; may be thrown away.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class EventLog:
         *,
         cache: CommitCache | None = None,
         sign: Callable[[bytes], str] | None = None,
+        keys: Path | None = None,
     ) -> None:
         self.storage = storage
+        self.keys = keys
         self._cache = cache
         self._sign = sign
         self._begin()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 GENESIS = "0" * 64
@@ -108,7 +108,11 @@ class Commit:
 
     def encode(self) -> bytes:
         """The bytes that are stored and hashed."""
-        return (json.dumps(asdict(self), sort_keys=True, separators=(",", ":")) + "\n").encode()
+        told = vars(self) | {
+            "receipt": vars(self.receipt),
+            "segments": [vars(segment) for segment in self.segments],
+        }
+        return (json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
     def signed_bytes(self) -> bytes:
         """What the signature is about: everything else, under a heading that keeps it from being taken for a note."""

@@ -83,7 +83,7 @@ class Disk(Protocol):
         """Whether there is a folder of this name."""
 
     def entries(self, path: str) -> list[str]:
-        """Names in a folder."""
+        """Names of the files in a folder, without those of its folders."""
 
     def modified(self, path: str) -> float:
         """When a file was last written (seconds since 1970). Raises FileNotFoundError."""
@@ -147,7 +147,8 @@ class PosixDisk:
 
     def entries(self, path: str) -> list[str]:
         """See `Disk.entries`."""
-        return [entry.name for entry in Path(path).iterdir()]
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
 
     def modified(self, path: str) -> float:
         """See `Disk.modified`."""
@@ -212,8 +213,7 @@ class LocalStorage:
         folder = self.locate(prefix)
         if not self._disk.is_folder(folder):
             return []
-        found = (f"{prefix}/{entry}" for entry in self._disk.entries(folder))
-        return sorted(name for name in found if self.exists(name))
+        return sorted(f"{prefix}/{entry}" for entry in self._disk.entries(folder))
 
     def locate(self, name: str) -> str:
         """See `Storage.locate`."""

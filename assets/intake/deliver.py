@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.keys import KEY, KeyIndex
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
@@ -345,7 +346,11 @@ def _settle(
             .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
             .select(list(segment.SCHEMA))
         )
-    files = [log.storage.locate(s.name) for c in earlier for s in c.segments]
+    segments = [s for c in earlier for s in c.segments]
+    if log.keys:
+        new = facts.filter(pl.col("status") == "accepted").select(KEY)
+        segments = KeyIndex(log.keys).holding(receipt.site_id, segments, new, log.storage.locate)
+    files = [log.storage.locate(s.name) for s in segments]
     duplicates = segment.repeated(facts, files)
     if not duplicates:
         return facts, receipt

@@ -25,8 +25,9 @@ _SETTLED_SECONDS = 2.0
 
 def open_log(study: Study) -> EventLog:
     """The study's event log."""
-    cache = CommitCache(Scratch(study.folder / "state" / "commits.ndjson"))
-    return EventLog(_log_storage(study), cache=cache, sign=open_witness(study).sign)
+    memory = study.folder / "state" / "log"
+    cache = CommitCache(Scratch(memory / "commits.ndjson"))
+    return EventLog(_log_storage(study), cache=cache, sign=open_witness(study).sign, keys=memory / "keys")
 
 
 def open_witness(study: Study) -> Witness:
