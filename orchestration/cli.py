@@ -26,6 +26,8 @@ app = typer.Typer(
 
 StudyOption = Annotated[Path, typer.Option("--study", "-s", metavar="DIR", help="The study folder.")]
 HERE = Path()
+AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
+AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the annotation at run time
 
 
 def main() -> None:
@@ -120,12 +122,35 @@ def sql(
     csv: Annotated[
         bool, typer.Option("--csv", help="Write comma-separated text instead of a table.")
     ] = False,
+    as_of: AsOfOption = None,
 ) -> None:
     """Ask the published marts, read-only and without access to other files."""
     from dyadlog.orchestration.query import ask
     from dyadlog.schemas.study import read_study
 
-    ask(read_study(study), query, as_csv=csv)
+    ask(read_study(study), query, as_csv=csv, as_of=as_of)
+
+
+@app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
+def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
+    """Build the marts as they would have been: what was known then, by today's code and rules."""
+    from dyadlog.orchestration.query import marts_as_of
+    from dyadlog.schemas.study import read_study
+
+    print(marts_as_of(read_study(study), as_of))
+
+
+@app.command(epilog="Example:  dyadlog history site-01 w-17 -s my-study")
+def history(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="The site.")],
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The site's id of the fact.")],
+    study: StudyOption = HERE,
+) -> None:
+    """Show all that was ever said of one fact: every revision, from which delivery and line."""
+    from dyadlog.orchestration.screen import show_history
+    from dyadlog.schemas.study import read_study
+
+    show_history(read_study(study), site, event_id)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")

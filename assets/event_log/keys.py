@@ -22,6 +22,9 @@ KEY = ["event_id", "revision"]
 # A block: SHA-256 of the segment, number of hashes, check sum over both and the hashes, hashes.
 _HEAD = 32 + 8 + 4
 
+_BITS = 20
+_LOW = np.uint64((1 << _BITS) - 1)
+
 
 class KeyIndex:
     """Keys of the accepted facts of each segment.
@@ -59,12 +62,7 @@ class KeyIndex:
             if size != len(data) or scratch.append(added, after=size) is None:
                 kept = data[:size] if blocks else self._first
                 scratch.begin(kept + added)
-        wanted = np.sort(_hashes(facts))
-        return [
-            segment
-            for segment, hashes in zip(segments, blocks + fresh, strict=True)
-            if len(wanted) and _meet(wanted, hashes)
-        ]
+        return [segments[number] for number in _meeting(blocks + fresh, _hashes(facts))]
 
     def _blocks(self, data: bytes, segments: Sequence[Segment]) -> Iterator[np.ndarray[Any, Any]]:
         """The good blocks at the beginning of the file."""
@@ -96,8 +94,15 @@ def _hashes(facts: pl.DataFrame) -> np.ndarray[Any, Any]:
     return facts.select(pl.concat_str(KEY, separator="\n", ignore_nulls=True).hash())["event_id"].to_numpy()
 
 
-def _meet(wanted: np.ndarray[Any, Any], hashes: np.ndarray[Any, Any]) -> bool:
-    """Whether two sets of hashes have one in common; `wanted` is sorted."""
-    places = np.searchsorted(wanted, hashes)
-    places[places == len(wanted)] = 0
-    return bool((wanted[places] == hashes).any())
+def _meeting(blocks: list[np.ndarray[Any, Any]], wanted: np.ndarray[Any, Any]) -> list[int]:
+    """Numbers of the blocks that hold one of the wanted hashes."""
+    if not blocks or not len(wanted):
+        return []
+    every = np.concatenate(blocks)
+    # The lowest bits sort out nearly all of them, much faster than a search would.
+    likely = np.zeros(1 << _BITS, bool)
+    likely[wanted & _LOW] = True
+    places = np.flatnonzero(likely[every & _LOW])
+    places = places[np.isin(every[places], wanted)]
+    ends = np.cumsum([len(block) for block in blocks])
+    return sorted(set(np.searchsorted(ends, places, side="right").tolist()))
