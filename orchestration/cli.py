@@ -186,6 +186,23 @@ def verify(
     print(f"The log is whole: {checked} commits, head {log.head().sha256}")
 
 
+@app.command(
+    "restore-check", epilog="Example:  dyadlog restore-check backups/my-study -s my-study   (README: Backup)"
+)
+def restore_check(
+    copy: Annotated[Path, typer.Argument(metavar="DIR", help="A copy of the study folder.")],
+    study: StudyOption = HERE,
+) -> None:
+    """Prove that a copy of the study folder could take its place."""
+    from dyadlog.assets.intake.receive import open_log
+    from dyadlog.assets.intake.restore import check_copy
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    found = check_copy(protocol, read_study(copy), open_log(protocol))
+    print(f"The copy is whole: {found.commits} commits; the study has {found.newer} newer ones")
+
+
 @app.command(epilog="Example:  dyadlog catalogue session.held")
 def catalogue(
     event_type: Annotated[

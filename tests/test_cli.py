@@ -13,7 +13,19 @@ from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
-COMMANDS = ("init", "night", "check", "sql", "build", "history", "status", "verify", "catalogue", "serve")
+COMMANDS = (
+    "init",
+    "night",
+    "check",
+    "sql",
+    "build",
+    "history",
+    "status",
+    "verify",
+    "restore-check",
+    "catalogue",
+    "serve",
+)
 
 
 class Ran:
