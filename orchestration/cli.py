@@ -26,6 +26,8 @@ app = typer.Typer(
 
 StudyOption = Annotated[Path, typer.Option("--study", "-s", metavar="DIR", help="The study folder.")]
 HERE = Path()
+AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
+AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the annotation at run time
 
 
 def main() -> None:
@@ -150,12 +152,35 @@ def sql(
     csv: Annotated[
         bool, typer.Option("--csv", help="Write comma-separated text instead of a table.")
     ] = False,
+    as_of: AsOfOption = None,
 ) -> None:
     """Ask the published marts, read-only and without access to other files."""
     from dyadlog.orchestration.query import ask
     from dyadlog.schemas.study import read_study
 
-    ask(read_study(study), query, as_csv=csv)
+    ask(read_study(study), query, as_csv=csv, as_of=as_of)
+
+
+@app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
+def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
+    """Build the marts as they would have been: what was known then, by today's code and rules."""
+    from dyadlog.orchestration.query import marts_as_of
+    from dyadlog.schemas.study import read_study
+
+    print(marts_as_of(read_study(study), as_of))
+
+
+@app.command(epilog="Example:  dyadlog history site-01 w-17 -s my-study")
+def history(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="The site.")],
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The site's id of the fact.")],
+    study: StudyOption = HERE,
+) -> None:
+    """Show all that was ever said of one fact: every revision, from which delivery and line."""
+    from dyadlog.orchestration.screen import show_history
+    from dyadlog.schemas.study import read_study
+
+    show_history(read_study(study), site, event_id)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
@@ -168,16 +193,44 @@ def status(study: StudyOption = HERE) -> None:
         raise typer.Exit(NEEDS_A_HUMAN)
 
 
-@app.command(epilog="Example:  dyadlog verify -s my-study")
-def verify(study: StudyOption = HERE) -> None:
-    """Prove that the event log is whole: chain, segments, row counts, accounts."""
+@app.command(epilog="Example:  dyadlog verify -s my-study --receipt 42:9f86d081884c7d65")
+def verify(
+    study: StudyOption = HERE,
+    since: Annotated[int, typer.Option(min=0, help="Check only what came after this commit.")] = 0,
+    receipt: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Commit and head as a site's report prints them: is that commit still here?"),
+    ] = None,
+) -> None:
+    """Prove that the event log is whole: signed head, chain, segments, row counts, accounts, sealed lines."""
     from dyadlog.assets.event_log.verify import verify as prove
-    from dyadlog.assets.intake.receive import open_log
+    from dyadlog.assets.event_log.verify import verify_receipt
+    from dyadlog.assets.intake.receive import open_log, open_quarantine, open_witness
     from dyadlog.schemas.study import read_study
 
-    log = open_log(read_study(study))
-    checked = prove(log)
+    protocol = read_study(study)
+    log = open_log(protocol)
+    checked = prove(log, since=since, witness=open_witness(protocol), quarantine=open_quarantine(protocol))
+    if receipt:
+        print(f"The receipt is good: commit {verify_receipt(log, receipt)} is in the log")
     print(f"The log is whole: {checked} commits, head {log.head().sha256}")
+
+
+@app.command(
+    "restore-check", epilog="Example:  dyadlog restore-check backups/my-study -s my-study   (README: Backup)"
+)
+def restore_check(
+    copy: Annotated[Path, typer.Argument(metavar="DIR", help="A copy of the study folder.")],
+    study: StudyOption = HERE,
+) -> None:
+    """Prove that a copy of the study folder could take its place."""
+    from dyadlog.assets.intake.receive import open_log
+    from dyadlog.assets.intake.restore import check_copy
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    found = check_copy(protocol, read_study(copy), open_log(protocol))
+    print(f"The copy is whole: {found.commits} commits; the study has {found.newer} newer ones")
 
 
 @app.command(epilog="Example:  dyadlog catalogue session.held")

@@ -127,6 +127,7 @@ def _models(study: Study) -> dg.AssetsDefinition:
     def build_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from dyadlog.assets.quality.expectations import run_expectations
         from dyadlog.assets.warehouse.build import check_invariants, run_models, working_database, write
+        from dyadlog.assets.warehouse.published import build_file
 
         log = open_log(study)
         head = log.head()
@@ -145,7 +146,7 @@ def _models(study: Study) -> dg.AssetsDefinition:
                     )
             broken = check_invariants(duck)
             if not any(broken.values()):
-                write(duck, study, head)
+                write(duck, study, head, build_file(study, head))
         for name in INVARIANTS:
             yield dg.AssetCheckResult(
                 asset_key=dg.AssetKey(["quality", "receipt"]),

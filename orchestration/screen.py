@@ -199,6 +199,32 @@ def show_status(study: Study) -> bool:
     return good
 
 
+def show_history(study: Study, site_id: str, event_id: str) -> None:
+    """Print all that a site has said of one fact.
+
+    Raises:
+        UserError: the study has no such site, or the site said nothing under this id.
+    """
+    from dyadlog.assets.event_log.history import history
+    from dyadlog.assets.intake.receive import open_log
+
+    if site_id not in study.site_ids:
+        raise UserError(f"{site_id}: no site of this study; its sites are {', '.join(study.site_ids)}")
+    told = history(open_log(study), site_id, event_id)
+    if not told:
+        raise UserError(
+            f"{site_id} has said nothing under this event id; held-back lines are not kept in the log"
+        )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("commit", "received", "file", "line", "revision", "said", "reason", "payload"):
+        table.add_column(name, overflow="fold")
+    for one in told:
+        said = f"{one.op} {one.event_type}" if one.op else one.status
+        cells = (one.commit_seq, one.received_at[:16], one.file_name, one.line_number, one.revision, said)
+        table.add_row(*map(str, cells), one.reason_code or "", one.payload or "")
+    console().print(table)
+
+
 def show_catalogue(event_type: str | None) -> None:
     """Print kinds of event, or the fields of one."""
     out = console()

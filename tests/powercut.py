@@ -110,7 +110,7 @@ class SimulatedDisk:
         return path in self.now
 
     def entries(self, path: str) -> list[str]:
-        return list(self.now[path])
+        return [name for name, number in self.now[path].items() if number != FOLDER]
 
     def modified(self, path: str) -> float:
         self._number(path)

@@ -14,8 +14,8 @@ from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
-    *("init", "simulate", "night", "check", "sql", "status"),
-    *("verify", "catalogue", "instruments", "serve"),
+    *("init", "simulate", "score", "night", "check", "sql", "build", "history", "status"),
+    *("verify", "restore-check", "catalogue", "instruments", "serve"),
 )
 
 

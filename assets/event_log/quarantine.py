@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
@@ -47,10 +46,14 @@ class Quarantine:
             + "\n"
             for line, fact, codes, text in held
         ).encode()
-        return self.keep_bytes(site_id, data, "ndjson")
+        digest = sha256(data)
+        self._storage.put(self.name_of(site_id, digest), data)
+        return digest
 
-    def keep_bytes(self, site_id: str, data: bytes, ending: str) -> str:
-        """Store bytes durably under their hash."""
-        name = hashlib.sha256(data).hexdigest()
-        self._storage.put(f"{site_id}/{name}.{ending}", data)
-        return sha256(data)
+    def name_of(self, site_id: str, digest: str) -> str:
+        """Name of sealed lines in the quarantine."""
+        return f"{site_id}/{digest}.ndjson"
+
+    def sealed(self, site_id: str, digest: str) -> bytes:
+        """Sealed lines. Raises FileNotFoundError."""
+        return self._storage.read(self.name_of(site_id, digest))

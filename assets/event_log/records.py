@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 GENESIS = "0" * 64
+
+# A site's receipt prints this many digits of the head: too many to find another commit with the same ones.
+RECEIPT_DIGITS = 16
 
 Kind = Literal["delivery", "duplicate_delivery", "rejected_file"]
 
@@ -84,6 +87,7 @@ class Commit:
         quarantine_sha256: SHA-256 of the sealed held-back lines, if any.
         rules_digest: rules in force (study.yaml and what it names).
         code_version: version of Dyadlog.
+        signature: Ed25519 by the study's key over `signed_bytes`, in base64.
     """
 
     seq: int
@@ -95,6 +99,7 @@ class Commit:
     quarantine_sha256: str | None
     rules_digest: str
     code_version: str
+    signature: str | None = None
 
     @property
     def name(self) -> str:
@@ -103,7 +108,15 @@ class Commit:
 
     def encode(self) -> bytes:
         """The bytes that are stored and hashed."""
-        return (json.dumps(asdict(self), sort_keys=True, separators=(",", ":")) + "\n").encode()
+        told = vars(self) | {
+            "receipt": vars(self.receipt),
+            "segments": [vars(segment) for segment in self.segments],
+        }
+        return (json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is about: everything else, under a heading that keeps it from being taken for a note."""
+        return b"dyadlog commit\n" + replace(self, signature=None).encode()
 
 
 def commit_name(seq: int) -> str:
@@ -124,6 +137,7 @@ def decode(data: bytes) -> Commit:
         quarantine_sha256=raw["quarantine_sha256"],
         rules_digest=raw["rules_digest"],
         code_version=raw["code_version"],
+        signature=raw.get("signature"),
     )
 
 

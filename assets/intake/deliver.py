@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.keys import KEY, KeyIndex
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
@@ -293,7 +294,7 @@ def deliver(
     sealed: str | None = None
     while True:
         after = log.head()
-        earlier = [c for c in log.commits() if c.receipt.site_id == landed.site_id]
+        earlier = log.of_site(landed.site_id)
         if reading is None and any(c.receipt.file_bytes == landed.size for c in earlier):
             # Perhaps known bytes: hashing is cheaper than reading.
             probe = Reader(landed.path, study.protocol.limits)
@@ -343,7 +344,7 @@ def _again(first: Commit, landed: Landed) -> Receipt:
 
 
 def _settle(
-    log: EventLog, earlier: list[Commit], reading: Reading, quarantine: Quarantine
+    log: EventLog, earlier: Sequence[Commit], reading: Reading, quarantine: Quarantine
 ) -> tuple[pl.DataFrame, Receipt]:
     """Tell duplicates apart and hash what is held back.
 
@@ -365,7 +366,11 @@ def _settle(
             .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
             .select(list(segment.SCHEMA))
         )
-    files = [log.storage.locate(s.name) for c in earlier for s in c.segments]
+    segments = [s for c in earlier for s in c.segments]
+    if log.keys:
+        new = facts.filter(pl.col("status") == "accepted").select(KEY)
+        segments = KeyIndex(log.keys).holding(receipt.site_id, segments, new, log.storage.locate)
+    files = [log.storage.locate(s.name) for s in segments]
     duplicates = segment.repeated(facts, files)
     if not duplicates:
         return facts, receipt

@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import LocalStorage, Storage
+from dyadlog.assets.event_log.storage import LocalStorage, Scratch, Storage
+from dyadlog.assets.event_log.witness import Witness
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
@@ -29,7 +31,14 @@ _SETTLED_SECONDS = 2.0
 
 def open_log(study: Study) -> EventLog:
     """The study's event log."""
-    return EventLog(_log_storage(study))
+    memory = study.folder / "state" / "log"
+    cache = CommitCache(Scratch(memory / "commits.ndjson"))
+    return EventLog(_log_storage(study), cache=cache, sign=open_witness(study).sign, keys=memory / "keys")
+
+
+def open_witness(study: Study) -> Witness:
+    """The study's key and the signed head of its log."""
+    return Witness(study.folder, study.protocol.study)
 
 
 def _log_storage(study: Study) -> Storage:
@@ -120,8 +129,10 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
         reader.drain()
     except FileRefusedError:
         return False
-    earlier = (c for c in log.commits() if c.receipt.site_id == landed.site_id)
-    return known_as(earlier, landed.name, reader.size, reader.sha256, study.rules_digest) == "same"
+    return (
+        known_as(log.of_site(landed.site_id), landed.name, reader.size, reader.sha256, study.rules_digest)
+        == "same"
+    )
 
 
 def receive(
@@ -140,7 +151,9 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
+    witness = open_witness(study)
     with log.storage.writing(), ExitStack() as open_now:
+        witness.begin(log)
         seen = Seen(study)
         readers: Readers | None = None
         try:
@@ -167,4 +180,5 @@ def receive(
                 seen.add(landed, looked_at)
                 yield landed, commit
         finally:
+            witness.update(log)
             seen.save()

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dyadlog.assets.event_log.records import RECEIPT_DIGITS
 from dyadlog.assets.quality import words
 from dyadlog.assets.quality.chart import chart
 from dyadlog.assets.quality.completeness import in_words
@@ -25,8 +26,6 @@ FILES_ON_PAGE = 20
 CARDS_IN_FULL = 8
 FIELDS_ON_PAGE = 6
 FINDINGS_ON_PAGE = 80
-
-RECEIPT_DIGITS = 16
 
 
 @dataclass(frozen=True)

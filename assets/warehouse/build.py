@@ -25,7 +25,7 @@ from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse import inputs
 from dyadlog.assets.warehouse.models import Model, models
-from dyadlog.assets.warehouse.published import build_file, marts_folder, show
+from dyadlog.assets.warehouse.published import as_of_file, build_file, marts_folder, show
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
@@ -194,9 +194,9 @@ def digest_tables(duck: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = ("
     return whole.hexdigest()
 
 
-def write(duck: duckdb.DuckDBPyConnection, study: Study, head: Head) -> Build:
+def write(duck: duckdb.DuckDBPyConnection, study: Study, head: Head, target: Path) -> Build:
     """Copy the checked tables into a fresh file, in a fixed order; nobody sees it before it is shown."""
-    target = build_file(study, head)
+    target.parent.mkdir(exist_ok=True)
     digest = digest_tables(duck)
     ((work,),) = duck.execute(
         "select path from duckdb_databases() where database_name = current_database()"
@@ -240,8 +240,9 @@ def build_all(
     expectations: Expectations | None = None,
     threads: int | None = None,
     told: Callable[[Step], None] | None = None,
+    as_of: Head | None = None,
 ) -> Build:
-    """Build, check and publish the marts of the log's head.
+    """Build, check and publish the marts of the log's head, or only build those of an earlier head.
 
     Args:
         study: the protocol.
@@ -249,11 +250,12 @@ def build_all(
         expectations: fills `checks.expectation`; runs when all models it may look at are there.
         threads: DuckDB threads.
         told: called after each model.
+        as_of: an earlier head of the log; its marts are left beside the published ones.
 
     Raises:
         BuildError: an invariant does not hold; nothing was published.
     """
-    head = log.head()
+    head = as_of or log.head()
     with working_database(study, threads=threads) as duck:
         steps = []
         for step in run_models(duck, study, log, head, expectations=expectations):
@@ -262,9 +264,10 @@ def build_all(
                 told(step)
         if broken := [sentence for sentences in check_invariants(duck).values() for sentence in sentences]:
             raise BuildError("; ".join(broken))
-        build = write(duck, study, head)
+        build = write(duck, study, head, as_of_file(study, head) if as_of else build_file(study, head))
         build.steps = steps
-    show(study, build.path)
+    if not as_of:
+        show(study, build.path)
     return build
 
 

@@ -30,6 +30,11 @@ def build_file(study: Study, head: Head) -> Path:
     return marts_folder(study) / f"{build_key(study, head)}.duckdb"
 
 
+def as_of_file(study: Study, head: Head) -> Path:
+    """Where the marts of an earlier head lie; may be thrown away, they can be built again."""
+    return marts_folder(study) / "as-of" / f"{build_key(study, head)}.duckdb"
+
+
 def current(study: Study) -> Path | None:
     """The file that analysts see now, as a path that stays the same after the next switch."""
     link = marts_folder(study) / "current.duckdb"
