@@ -13,7 +13,18 @@ from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
-COMMANDS = ("init", "night", "check", "sql", "status", "verify", "catalogue", "instruments", "serve")
+COMMANDS = (
+    "init",
+    "night",
+    "check",
+    "sql",
+    "status",
+    "verify",
+    "catalogue",
+    "instruments",
+    "freeze",
+    "serve",
+)
 
 
 class Ran:

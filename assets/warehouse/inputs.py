@@ -12,6 +12,8 @@ from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.storage import Storage
 from dyadlog.schemas.codes import codes
+from dyadlog.schemas.norms import total_norms
+from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
 from dyadlog.schemas.study import Every, Measure, Study
 
 Columns = Mapping[str, Any]
@@ -20,6 +22,10 @@ _FORM: Columns = {"instrument": pl.String, "version": pl.String}
 _ENDS: Columns = {"answer_min": pl.Decimal(18, 12), "answer_max": pl.Decimal(18, 12)}
 _RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
 _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
+
+_RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
+_RULE_NUMBERS = ("critical", "percent", "reliability_post", *FIGURES)
+_RULE_FLAGS = ("inclusive", "true_scores", "starts_clinical", "non_reliably_recovered", "zero_is_infinite")
 
 TABLES: dict[str, Columns] = {
     "log.commit": {
@@ -55,6 +61,12 @@ TABLES: dict[str, Columns] = {
     "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
     | {"missing_rule": pl.String, "aggregate": pl.String},
     "study.form_scale_item": {**_FORM, "scale": pl.String, "item": pl.String},
+    "study.outcome_rule": {"rule_id": pl.String, **_FORM, "improvement_sign": pl.Int32}
+    | dict.fromkeys(("pre_point", "post_point"), pl.String)
+    | dict.fromkeys(("pre_session", "post_session"), pl.Int64)
+    | dict.fromkeys(_RULE_TEXTS, pl.String)
+    | dict.fromkeys(_RULE_NUMBERS, pl.Float64)
+    | dict.fromkeys(_RULE_FLAGS, pl.Boolean),
     "study.threshold": {"rupture_drop_k": pl.String, "rupture_min_ratings": pl.Int32}
     | {"completeness_warn": pl.Float64, "completeness_min_expected": pl.Int32},
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
@@ -107,6 +119,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
+    _load(duck, "study.outcome_rule", _outcome_rules(study))
     thresholds = study.protocol.thresholds
     _load(
         duck,
@@ -148,6 +161,49 @@ def _load_forms(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load(duck, "study.form_item", items)
     _load(duck, "study.form_scale", scales)
     _load(duck, "study.form_scale_item", scale_items)
+
+
+def _outcome_rules(study: Study) -> list[dict[str, Any]]:
+    """The rules with their figures; `first_last` of every outcome form judges nothing."""
+    rows: list[dict[str, Any]] = [
+        {
+            "rule_id": "first_last",
+            "instrument": name,
+            "version": version,
+            "improvement_sign": instrument.improvement_sign,
+            "pre_point": "first",
+            "post_point": "last",
+            "reference": STUDY,
+        }
+        for name, instrument in sorted(study.instruments.items())
+        if instrument.domain == "outcome"
+        for version in instrument.versions
+    ]
+    for rule in study.outcome_rules:
+        norms = total_norms(study.norms, rule.instrument, rule.version, rule.norms or "")
+        at_it = norms.cutoff.is_clinical if norms and norms.cutoff else True
+        published = "clinical" if at_it else "functional"
+        own = {name: getattr(rule, name) for name in (*_RULE_TEXTS, *_RULE_FLAGS) if name != "cutoff_kind"}
+        rows.append(
+            own
+            | rule_figures(rule, study.norms)
+            | {
+                "rule_id": rule.id,
+                "instrument": rule.instrument,
+                "version": rule.version,
+                "improvement_sign": study.instruments[rule.instrument].improvement_sign,
+                "pre_point": rule.pre if isinstance(rule.pre, str) else "session",
+                "post_point": rule.post if isinstance(rule.post, str) else "session",
+                "pre_session": rule.pre if isinstance(rule.pre, int) else None,
+                "post_session": rule.post if isinstance(rule.post, int) else None,
+                "cutoff_kind": rule.cutoff,
+                "at_cutoff": published if rule.at_cutoff == "published" else rule.at_cutoff,
+                "critical": rule.critical,
+                "percent": rule.percent,
+                "reliability_post": rule.reliability_post,
+            }
+        )
+    return rows
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:
