@@ -22,9 +22,11 @@ from dyadlog.schemas.instruments import (
     parse_instrument,
     shipped_instruments,
 )
+from dyadlog.schemas.judging import judging_mistakes, outcome_rules, sudden_rules
 from dyadlog.schemas.mapping import Emit, Mapping
 from dyadlog.schemas.norms import NormRegistry, add_norms, shipped_norms
-from dyadlog.schemas.rules import OutcomeRule, published_points, rule_mistakes
+from dyadlog.schemas.rules import OutcomeRule
+from dyadlog.schemas.sudden import SuddenRule
 from dyadlog.schemas.yamlfile import KeyPath, Listed, Strict, YamlFile, read_yaml, show, validate
 
 
@@ -98,7 +100,8 @@ class Protocol(Strict):
     """What `study.yaml` says.
 
     `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
-    study.yaml. Without `outcomes`, instruments with published points are judged by them.
+    study.yaml. Without `outcomes`, instruments with published points are judged by them;
+    likewise `sudden_gains` for those that are due before sessions.
     """
 
     study: Name
@@ -111,6 +114,7 @@ class Protocol(Strict):
     norms: Listed[str] = ()
     measures: Listed[Measure] = ()
     outcomes: Listed[OutcomeRule] | None = None
+    sudden_gains: Listed[SuddenRule] | None = None
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
@@ -161,11 +165,13 @@ class Study:
 
     @property
     def outcome_rules(self) -> list[OutcomeRule]:
-        """The rules of study.yaml; without any, published points of the instruments of the protocol."""
-        if self.protocol.outcomes is not None:
-            return list(self.protocol.outcomes)
-        forms = sorted({(m.instrument, m.version) for m in self.protocol.measures if m.role == "outcome"})
-        return [rule for form in forms for rule in published_points(*form, self.norms)]
+        """The rules by which outcomes are judged."""
+        return outcome_rules(self.protocol, self.norms)
+
+    @property
+    def sudden_rules(self) -> list[SuddenRule]:
+        """The rules for sudden gains and losses."""
+        return sudden_rules(self.protocol, self.norms)
 
     @property
     def rupture_drop_k(self) -> Decimal:
@@ -314,22 +320,4 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
                 ("measures", index, "sessions"),
                 f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
             )
-    return problems + _rule_mistakes(file, study)
-
-
-def _rule_mistakes(file: YamlFile, study: Study) -> list[str]:
-    """What the outcome rules miss: each needs a known form and every figure of its method."""
-    problems = []
-    seen: set[tuple[str, str, str]] = set()
-    for index, rule in enumerate(study.protocol.outcomes or ()):
-        at: KeyPath = ("outcomes", index)
-        where = f"{file.name}:{file.line(at)}: key `{show(at)}`"
-        form = study.form(rule.instrument, rule.version)
-        if form is None:
-            problems.append(f"{where}: no form {rule.instrument} {rule.version} is known")
-            continue
-        if (rule.instrument, rule.version, rule.id) in seen:
-            problems.append(f"{where}: the rule {rule.id!r} is there already for this form")
-        seen.add((rule.instrument, rule.version, rule.id))
-        problems += [f"{where}: {what}" for what in rule_mistakes(rule, study.norms)]
-    return problems
+    return problems + judging_mistakes(file, protocol, study.instruments, study.norms)

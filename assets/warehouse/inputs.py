@@ -15,6 +15,7 @@ from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
 from dyadlog.schemas.study import Every, Measure, Study
+from dyadlog.schemas.sudden import SuddenRule
 
 Columns = Mapping[str, Any]
 
@@ -26,6 +27,13 @@ _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "he
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
 _RULE_NUMBERS = ("critical", "percent", "reliability_post", *FIGURES)
 _RULE_FLAGS = ("inclusive", "true_scores", "starts_clinical", "non_reliably_recovered", "zero_is_infinite")
+_SUDDEN_FLAGS = (
+    "percent_of_losses",
+    "missing_decides",
+    "largest_by_sign",
+    "turns_share_of_losses",
+    "zero_is_infinite",
+)
 
 TABLES: dict[str, Columns] = {
     "log.commit": {
@@ -67,6 +75,12 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_RULE_TEXTS, pl.String)
     | dict.fromkeys(_RULE_NUMBERS, pl.Float64)
     | dict.fromkeys(_RULE_FLAGS, pl.Boolean),
+    "study.sudden_rule": {"rule_id": pl.String, **_FORM, "rater": pl.String, "occasion": pl.String}
+    | {"kind": pl.String, "improvement_sign": pl.Int32}
+    | dict.fromkeys(("cutoff", "percent", "critical_4", "critical_5", "critical_6"), pl.Float64)
+    | dict.fromkeys(("first_session", "last_session", "course_start", "course_end"), pl.Int64)
+    | {"reversal_from": pl.Int32}
+    | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.threshold": {"rupture_drop_k": pl.String, "rupture_min_ratings": pl.Int32}
     | {"completeness_warn": pl.Float64, "completeness_min_expected": pl.Int32},
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
@@ -120,6 +134,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
+    _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(
         duck,
@@ -204,6 +219,22 @@ def _outcome_rules(study: Study) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _sudden_rule(rule: SuddenRule, study: Study) -> dict[str, Any]:
+    names = ("instrument", "version", "rater", "occasion", "kind", "cutoff", "percent", "reversal_from")
+    own = {name: getattr(rule, name) for name in (*names, *_SUDDEN_FLAGS)}
+    sessions, course = rule.sessions or (None, None), rule.course or (None, None)
+    return (
+        own
+        | dict(zip(("critical_4", "critical_5", "critical_6"), rule.critical_values, strict=True))
+        | dict(zip(("first_session", "last_session"), sessions, strict=True))
+        | dict(zip(("course_start", "course_end"), course, strict=True))
+        | {
+            "rule_id": rule.id,
+            "improvement_sign": study.instruments[rule.instrument].improvement_sign,
+        }
+    )
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:

@@ -108,14 +108,22 @@ class Case:
     def add(self, site: str, event: dict[str, Any]) -> None:
         self._events.setdefault(site, []).append(event)
 
-    def score(self, site: str, name: str, instrument: str, when: str | int, value: float | None) -> None:
-        """A score at an occasion, or before a session (held for that purpose); None was not given."""
+    def score(
+        self,
+        site: str,
+        name: str,
+        instrument: str,
+        when: str | int,
+        value: float | None,
+        at_session: str = "pre_session",
+    ) -> None:
+        """A score at an occasion, or at a session (held for that purpose); None was not given."""
         self.client(site, name)
         if value is None:
             return
         if isinstance(when, int):
             self.held(site, name, when)
-        occasion = "pre_session" if isinstance(when, int) else when
+        occasion = at_session if isinstance(when, int) else when
         event = rating(
             when if isinstance(when, int) else None,
             [],
