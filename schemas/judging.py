@@ -71,4 +71,8 @@ def judging_mistakes(
         elif isinstance(rule, OutcomeRule):
             problems += [f"{where}: {what}" for what in rule_mistakes(rule, norms)]
         seen.add(key)
+    named = protocol.dropout.outcome_rule
+    if named is not None and named not in {rule.id for rule in outcome_rules(protocol, norms)}:
+        where = f"{file.name}:{file.line(('dropout', 'outcome_rule'))}: key `dropout.outcome_rule`"
+        problems.append(f"{where}: found {named!r}, expected the id of an outcome rule")
     return problems

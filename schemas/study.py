@@ -76,6 +76,8 @@ class Thresholds(Strict):
 
     `rupture_drop_k`: size of a rupture drop in SD of the client's own ratings (methods.md 2c, own-SD rule).
     `rupture_min_ratings`: ratings a client needs before the own SD is used.
+    `not_on_track_z`: SDs by which a change must be worse than that of similar clients (marts.not_on_track_local).
+    `not_on_track_min`: other clients that such a comparison needs.
     `completeness_warn`: share of expected forms below which a site's report warns.
     `completeness_min_expected`: expected forms below which nothing is said.
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
@@ -83,9 +85,25 @@ class Thresholds(Strict):
 
     rupture_drop_k: Annotated[float, Field(gt=0)] = 1.0
     rupture_min_ratings: Annotated[int, Field(ge=3)] = 4
+    not_on_track_z: Annotated[float, Field(gt=0)] = 1.0
+    not_on_track_min: Annotated[int, Field(ge=2)] = 20
     completeness_warn: Share = 0.8
     completeness_min_expected: Positive = 10
     last_night_hours: Annotated[float, Field(gt=0)] = 30.0
+
+
+class Dropout(Strict):
+    """Figures of the definitions of drop-out (marts.dropout).
+
+    `outcome_rule`: rule that says who left without improvement; the first of the study where none is named.
+    `few_sessions`: sessions held from which a course is no longer short. `protocol_sessions`: sessions the protocol
+    foresees. `landmark`: session up to which ratings may predict drop-out.
+    """
+
+    outcome_rule: str | None = None
+    few_sessions: Positive = 4
+    protocol_sessions: Positive | None = None
+    landmark: Positive = 2
 
 
 class Limits(Strict):
@@ -115,6 +133,7 @@ class Protocol(Strict):
     measures: Listed[Measure] = ()
     outcomes: Listed[OutcomeRule] | None = None
     sudden_gains: Listed[SuddenRule] | None = None
+    dropout: Dropout = Dropout()
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"

@@ -81,7 +81,10 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(("first_session", "last_session", "course_start", "course_end"), pl.Int64)
     | {"reversal_from": pl.Int32}
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
+    "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
+    | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
     "study.threshold": {"rupture_drop_k": pl.String, "rupture_min_ratings": pl.Int32}
+    | {"not_on_track_z": pl.String, "not_on_track_min": pl.Int32}
     | {"completeness_warn": pl.Float64, "completeness_min_expected": pl.Int32},
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
     "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
@@ -134,6 +137,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
+    _load(duck, "study.dropout", [_dropout(study)])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(
@@ -143,6 +147,8 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
             {
                 "rupture_drop_k": f"{thresholds.rupture_drop_k:g}",
                 "rupture_min_ratings": thresholds.rupture_min_ratings,
+                "not_on_track_z": f"{thresholds.not_on_track_z:g}",
+                "not_on_track_min": thresholds.not_on_track_min,
                 "completeness_warn": thresholds.completeness_warn,
                 "completeness_min_expected": thresholds.completeness_min_expected,
             }
@@ -235,6 +241,19 @@ def _sudden_rule(rule: SuddenRule, study: Study) -> dict[str, Any]:
             "improvement_sign": study.instruments[rule.instrument].improvement_sign,
         }
     )
+
+
+def _dropout(study: Study) -> dict[str, Any]:
+    said = study.protocol.dropout
+    rule = next((r for r in study.outcome_rules if said.outcome_rule in (None, r.id)), None)
+    return {
+        "outcome_rule": rule.id if rule else None,
+        "outcome_instrument": rule.instrument if rule else None,
+        "outcome_version": rule.version if rule else None,
+        "few_sessions": said.few_sessions,
+        "protocol_sessions": said.protocol_sessions,
+        "landmark": said.landmark,
+    }
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:

@@ -1,7 +1,8 @@
 -- marts.outcome_client: change of a client from one score to another, judged by a rule
 -- grain: site_id, client_id, episode_id, instrument, version, rater, rule_id
 -- scope: study
--- source: methods.md 2a; the figures behind each row are those of marts.outcome_reference.
+-- source: Jacobson & Truax 1991, Journal of Consulting and Clinical Psychology 59, 12-19; Hageman & Arrindell 1999, Behaviour
+--         Research and Therapy 37, 1169-1193; the other indices as reviewed there. Figures: marts.outcome_reference.
 -- rules: `first_last` compares first and last score and judges nothing. The others stand in study.yaml, or come from the
 --        norm sets of the instruments (`points_<norm set>`). change_index by method, with r the reliability, S1, M1 before
 --        and M2 after treatment, E = S1 sqrt(1 - r):

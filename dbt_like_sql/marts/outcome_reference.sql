@@ -1,7 +1,7 @@
 -- marts.outcome_reference: the figures that a rule judges with, as they are in this build
 -- grain: instrument, version, rater, rule_id
 -- scope: study
--- source: methods.md 2a; Jacobson & Truax 1991 (cut-offs a, b, c; standard error of the difference);
+-- source: Jacobson & Truax 1991 (cut-offs a, b, c; standard error of the difference);
 --         Hageman & Arrindell 1999 (true scores, reliability of the difference).
 -- Means, SDs (n - 1) and the correlation are those of all clients with both scores, whatever their site (`reference` is
 -- 'study'; they move with every delivery), or those of a norm set, published or frozen with `dyadlog freeze` (`reference`
