@@ -62,13 +62,13 @@ MODELS = (
     "intermediate.outcome_pair",
     "marts.outcome_reference",
     "marts.outcome_client",
-    "intermediate.session_score",
+    "intermediate.session_series",
     "marts.sudden_gain_interval",
     "marts.sudden_gain",
     "marts.site_outcome",
     "marts.pooled_outcome",
 )
-SUDDEN = ("intermediate.session_score", "marts.sudden_gain_interval", "marts.sudden_gain")
+SUDDEN = ("intermediate.session_series", "marts.sudden_gain_interval", "marts.sudden_gain")
 
 
 def build(clients: int, sessions: int) -> dict[str, float]:

@@ -295,3 +295,19 @@ def test_what_is_frozen_is_never_overwritten(tmp_path: Path) -> None:
 def test_an_empty_study_has_nothing_to_freeze(lab: Lab) -> None:
     with pytest.raises(UserError, match="dyadlog night"):
         freeze(read_study(lab.folder), "jt", "x")
+
+
+def test_builds_with_one_and_several_threads_are_the_same_to_the_last_digit(tmp_path: Path) -> None:
+    """Means, SDs and pooled effects over prorated scores: sums of fractions, whose order would show."""
+    gains = {**FORM, "preset": "tang_derubeis", "id": "sudden", "kind": "gain", "cutoff": 1, "percent": None}
+    case = Case(tmp_path, {"measure": ("outcome", "lower")}, outcomes=[JT], sudden_gains=[gains])
+    for nth in range(60):
+        site, name = f"site-{nth % 3}", f"c{nth}"
+        case.score(site, name, "measure", "intake", 20 + nth / 7)
+        for session in range(1, 8):
+            case.score(site, name, "measure", session, 20 + nth / 11 - session * (nth % 5) / 3)
+        case.score(site, name, "measure", "end", 12 + (nth * 37 % 23) / 9)
+    lab = case.night()
+    digests = {lab.build(threads=threads).digest for threads in (1, 2, 4)}
+    assert len(digests) == 1
+    assert lab.rows("select count(*) > 0 from marts.sudden_gain") == [(True,)]

@@ -13,85 +13,38 @@ with rule as (
   select * from study.sudden_rule
 ),
 
-score as (
-  select * from intermediate.session_score
-),
-
 sudden as (
   select * from marts.sudden_gain_interval where is_sudden
 ),
 
-whole as (
-  select
-    score.site_id,
-    score.client_id,
-    score.episode_id,
-    score.rule_id,
-    score.instrument,
-    score.version,
-    case
-      when bool_or(rule.course_start is null) then arg_min(score.score, score.session_number)
-      else min(score.score) filter (where score.session_number = rule.course_start)
-    end as course_from,
-    case
-      when bool_or(rule.course_end is null) then arg_max(score.score, score.session_number)
-      else min(score.score) filter (where score.session_number = rule.course_end)
-    end as course_to
-  from score
-  inner join rule
-    on score.rule_id = rule.rule_id and score.instrument = rule.instrument and score.version = rule.version
-  group by score.site_id, score.client_id, score.episode_id, score.rule_id, score.instrument, score.version
-),
-
--- worst and best later scores, as seen from the session before the change
-later as (
-  select
-    sudden.site_id,
-    sudden.client_id,
-    sudden.episode_id,
-    sudden.rule_id,
-    sudden.instrument,
-    sudden.version,
-    sudden.session_number,
-    min(rule.improvement_sign * score.score) as worst,
-    max(rule.improvement_sign * score.score) as best
-  from sudden
-  inner join rule
-    on sudden.rule_id = rule.rule_id and sudden.instrument = rule.instrument and sudden.version = rule.version
-  inner join score
-    on sudden.site_id = score.site_id
-    and sudden.client_id = score.client_id
-    and sudden.episode_id = score.episode_id
-    and sudden.rule_id = score.rule_id
-    and sudden.instrument = score.instrument
-    and sudden.version = score.version
-    and score.session_number >= sudden.session_number + rule.reversal_from
-  group by
-    sudden.site_id,
-    sudden.client_id,
-    sudden.episode_id,
-    sudden.rule_id,
-    sudden.instrument,
-    sudden.version,
-    sudden.session_number
-),
-
-placed as (
+-- scores from session N + 2 or N + 3 on
+followed as (
   select
     sudden.*,
     rule.improvement_sign,
     rule.zero_is_infinite,
     rule.largest_by_sign,
     case when rule.kind = 'loss' and rule.turns_share_of_losses then -1 else 1 end as share_sign,
-    rule.improvement_sign * (whole.course_to - whole.course_from) as course_change,
+    rule.improvement_sign * (series.course_to - series.course_from) as course_change,
     (sudden.score_before + sudden.score_after) / 2 as reversal_score,
-    later.worst,
-    later.best
+    list_transform(
+      series.scores[sudden.session_number - series.first_session + 1 + rule.reversal_from:],
+      lambda score: rule.improvement_sign * score
+    ) as later
   from sudden
-  left join whole using (site_id, client_id, episode_id, rule_id, instrument, version)
-  left join later using (site_id, client_id, episode_id, rule_id, instrument, version, session_number)
+  inner join intermediate.session_series as series
+    on sudden.site_id = series.site_id
+    and sudden.client_id = series.client_id
+    and sudden.episode_id = series.episode_id
+    and sudden.instrument = series.instrument
+    and sudden.version = series.version
+    and sudden.rule_id = series.rule_id
   inner join rule
     on sudden.rule_id = rule.rule_id and sudden.instrument = rule.instrument and sudden.version = rule.version
+),
+
+placed as (
+  select *, list_min(later) as worst, list_max(later) as best from followed
 )
 
 select

@@ -18,49 +18,37 @@ with rule as (
   select * from study.sudden_rule
 ),
 
-score as (
-  select * from intermediate.session_score
+series as (
+  select * from intermediate.session_series
 ),
 
-span as (
+-- places in the series from the second to the last but two: the first and the last interval are not tested
+place as (
   select
-    score.site_id,
-    score.client_id,
-    score.episode_id,
-    score.rule_id,
-    score.instrument,
-    score.version,
-    unnest(
-      range(
-        coalesce(min(rule.first_session), min(score.session_number)),
-        coalesce(min(rule.last_session), max(score.session_number)) + 1
-      )
-    ) as session_number
-  from score
-  inner join rule
-    on score.rule_id = rule.rule_id and score.instrument = rule.instrument and score.version = rule.version
-  group by score.site_id, score.client_id, score.episode_id, score.rule_id, score.instrument, score.version
+    site_id,
+    client_id,
+    episode_id,
+    rule_id,
+    instrument,
+    version,
+    first_session,
+    scores,
+    unnest(range(2, len(scores) - 1)) as nth
+  from series
 ),
 
 around as (
   select
-    span.*,
-    score.score as y0,
-    lag(score.score, 1) over series as y_before_1,
-    lag(score.score, 2) over series as y_before_2,
-    lead(score.score, 1) over series as y_after_1,
-    lead(score.score, 2) over series as y_after_2,
-    lead(score.score, 3) over series as y_after_3,
-    row_number() over series as nth,
-    count(*) over (
-      partition by span.site_id, span.client_id, span.episode_id, span.rule_id, span.instrument, span.version
-    ) as n_sessions
-  from span
-  left join score using (site_id, client_id, episode_id, rule_id, instrument, version, session_number)
-  window series as (
-    partition by span.site_id, span.client_id, span.episode_id, span.rule_id, span.instrument, span.version
-    order by span.session_number
-  )
+    place.* exclude (scores),
+    first_session + nth - 1 as session_number,
+    scores[nth] as y0,
+    scores[nth - 1] as y_before_1,
+    -- place 0 is empty
+    scores[nth - 2] as y_before_2,
+    scores[nth + 1] as y_after_1,
+    scores[nth + 2] as y_after_2,
+    scores[nth + 3] as y_after_3
+  from place
 ),
 
 counted as (
@@ -71,7 +59,6 @@ counted as (
     coalesce(y0, 0) + coalesce(y_before_1, 0) + coalesce(y_before_2, 0) as sum_before,
     coalesce(y_after_1, 0) + coalesce(y_after_2, 0) + coalesce(y_after_3, 0) as sum_after
   from around
-  where nth > 1 and nth < n_sessions - 1
 ),
 
 centred as (
