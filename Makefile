@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
 
-.PHONY: night test test-long check fix bench lock clean
+.PHONY: night test test-long check fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
@@ -25,6 +25,9 @@ check: .venv/.ready build/types/dyadlog  ## changes nothing
 fix: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/.ready  ## the pages of the methods, from the models
+	$(BIN)/python -m dyadlog.assets.warehouse.pages docs/methods
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/run.py

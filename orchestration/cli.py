@@ -270,6 +270,23 @@ def instruments(
     show_instruments(protocol.instruments, protocol.norms, name)
 
 
+@app.command(epilog="Example:  dyadlog freeze jt_c baseline-2026 -s my-study")
+def freeze(
+    rule: Annotated[
+        str, typer.Argument(metavar="RULE", help="A rule that judges by the study's own sample.")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new norm set.")],
+    study: StudyOption = HERE,
+) -> None:
+    """Keep the means and SDs that a rule uses now, so that later deliveries move no client."""
+    from dyadlog.assets.warehouse.freeze import freeze as keep
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    for path in keep(protocol, rule, name):
+        print(f"{path}: add it to `norms` in study.yaml and say `reference: {name}` in the rule")
+
+
 @app.command(epilog="Example:  dyadlog serve -s my-study   then open http://127.0.0.1:3000")
 def serve(
     study: StudyOption = HERE,

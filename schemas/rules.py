@@ -11,6 +11,10 @@ from pydantic import Field, model_validator
 from dyadlog.schemas.norms import NormRegistry, ScaleNorms, total_norms
 from dyadlog.schemas.yamlfile import Strict, read_yaml
 
+# Figures of a rule: published ones, and those of the reference sample before and after treatment.
+PUBLISHED = ("cutoff", "reliable_change", "reliability", "functional_mean", "functional_sd")
+REFERENCE = ("clinical_mean", "clinical_sd", "post_mean", "post_sd", "pre_post_correlation")
+FIGURES = (*PUBLISHED, *REFERENCE)
 STUDY = "study"  # the reference sample is the study itself, as it is in the build
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -60,7 +64,7 @@ class OutcomeRule(Strict):
     cutoff_b_sd: Literal["functional", "clinical"] = "functional"
     at_cutoff: Literal["neither", "clinical", "functional", "published"] = "neither"
     starts_clinical: bool = True
-    harmed: bool = False
+    harmed: Literal["functional_to_clinical", "from_functional"] | None = None
     non_reliably_recovered: bool = False
     zero_is_infinite: bool = False
 
@@ -111,9 +115,8 @@ def rule_figures(rule: OutcomeRule, norms: NormRegistry) -> dict[str, float | No
         "functional_mean": rule.functional_mean,
         "functional_sd": rule.functional_sd,
     }
-    found = {name: published.value(name) if value is None else value for name, value in own.items()}
-    before = ("clinical_mean", "clinical_sd", "post_mean", "post_sd", "pre_post_correlation")
-    return found | {name: frozen.value(name) for name in before}
+    found = {name: published.value(name) if own[name] is None else own[name] for name in PUBLISHED}
+    return found | {name: frozen.value(name) for name in REFERENCE}
 
 
 def rule_mistakes(rule: OutcomeRule, norms: NormRegistry) -> list[str]:

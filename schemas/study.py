@@ -22,9 +22,11 @@ from dyadlog.schemas.instruments import (
     parse_instrument,
     shipped_instruments,
 )
+from dyadlog.schemas.judging import judging_mistakes, outcome_rules, sudden_rules
 from dyadlog.schemas.mapping import Emit, Mapping
 from dyadlog.schemas.norms import NormRegistry, add_norms, shipped_norms
-from dyadlog.schemas.rules import OutcomeRule, published_points, rule_mistakes
+from dyadlog.schemas.rules import OutcomeRule
+from dyadlog.schemas.sudden import SuddenRule
 from dyadlog.schemas.yamlfile import KeyPath, Listed, Strict, YamlFile, read_yaml, show, validate
 
 
@@ -74,6 +76,8 @@ class Thresholds(Strict):
 
     `rupture_drop_k`: size of a rupture drop in SD of the client's own ratings (methods.md 2c, own-SD rule).
     `rupture_min_ratings`: ratings a client needs before the own SD is used.
+    `not_on_track_z`: SDs by which a change must be worse than that of similar clients (marts.not_on_track_local).
+    `not_on_track_min`: other clients that such a comparison needs.
     `completeness_warn`: share of expected forms below which a site's report warns.
     `completeness_min_expected`: expected forms below which nothing is said.
     `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
@@ -84,12 +88,28 @@ class Thresholds(Strict):
 
     rupture_drop_k: Annotated[float, Field(gt=0)] = 1.0
     rupture_min_ratings: Annotated[int, Field(ge=3)] = 4
+    not_on_track_z: Annotated[float, Field(gt=0)] = 1.0
+    not_on_track_min: Annotated[int, Field(ge=2)] = 20
     completeness_warn: Share = 0.8
     completeness_min_expected: Positive = 10
     keying_min_forms: Positive = 20
     coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
     quiet_days: Positive = 7
     last_night_hours: Annotated[float, Field(gt=0)] = 30.0
+
+
+class Dropout(Strict):
+    """Figures of the definitions of drop-out (marts.dropout).
+
+    `outcome_rule`: rule that says who left without improvement; the first of the study where none is named.
+    `few_sessions`: sessions held from which a course is no longer short. `protocol_sessions`: sessions the protocol
+    foresees. `landmark`: session up to which ratings may predict drop-out.
+    """
+
+    outcome_rule: str | None = None
+    few_sessions: Positive = 4
+    protocol_sessions: Positive | None = None
+    landmark: Positive = 2
 
 
 class Limits(Strict):
@@ -104,8 +124,9 @@ class Protocol(Strict):
     """What `study.yaml` says.
 
     `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
-    study.yaml. Without `outcomes`, instruments with published points are judged by them. `log_storage` puts the event
-    log on an object store; by default it lies in the study folder.
+    study.yaml. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
+    those that are due before sessions. `log_storage` puts the event log on an object store; by default it lies in the
+    study folder.
     """
 
     study: Name
@@ -118,6 +139,8 @@ class Protocol(Strict):
     norms: Listed[str] = ()
     measures: Listed[Measure] = ()
     outcomes: Listed[OutcomeRule] | None = None
+    sudden_gains: Listed[SuddenRule] | None = None
+    dropout: Dropout = Dropout()
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
@@ -169,11 +192,13 @@ class Study:
 
     @property
     def outcome_rules(self) -> list[OutcomeRule]:
-        """The rules of study.yaml; without any, published points of the instruments of the protocol."""
-        if self.protocol.outcomes is not None:
-            return list(self.protocol.outcomes)
-        forms = sorted({(m.instrument, m.version) for m in self.protocol.measures if m.role == "outcome"})
-        return [rule for form in forms for rule in published_points(*form, self.norms)]
+        """The rules by which outcomes are judged."""
+        return outcome_rules(self.protocol, self.norms)
+
+    @property
+    def sudden_rules(self) -> list[SuddenRule]:
+        """The rules for sudden gains and losses."""
+        return sudden_rules(self.protocol, self.norms)
 
     @property
     def rupture_drop_k(self) -> Decimal:
@@ -322,22 +347,4 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
                 ("measures", index, "sessions"),
                 f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
             )
-    return problems + _rule_mistakes(file, study)
-
-
-def _rule_mistakes(file: YamlFile, study: Study) -> list[str]:
-    """What the outcome rules miss: each needs a known form and every figure of its method."""
-    problems = []
-    seen: set[tuple[str, str, str]] = set()
-    for index, rule in enumerate(study.protocol.outcomes or ()):
-        at: KeyPath = ("outcomes", index)
-        where = f"{file.name}:{file.line(at)}: key `{show(at)}`"
-        form = study.form(rule.instrument, rule.version)
-        if form is None:
-            problems.append(f"{where}: no form {rule.instrument} {rule.version} is known")
-            continue
-        if (rule.instrument, rule.version, rule.id) in seen:
-            problems.append(f"{where}: the rule {rule.id!r} is there already for this form")
-        seen.add((rule.instrument, rule.version, rule.id))
-        problems += [f"{where}: {what}" for what in rule_mistakes(rule, study.norms)]
-    return problems
+    return problems + judging_mistakes(file, protocol, study.instruments, study.norms)

@@ -15,7 +15,7 @@ from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
     *("init", "simulate", "score", "night", "check", "sql", "build", "history", "status"),
-    *("verify", "restore-check", "catalogue", "instruments", "serve"),
+    *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve"),
 )
 
 

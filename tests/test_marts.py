@@ -101,8 +101,8 @@ def test_first_last_and_change_of_a_client(lab: Lab) -> None:
     lab.drop("site-a", "1.ndjson", [client(), session(1), session(2), phq(2, 1), phq(1, 2), intake])
     lab.night()
     assert lab.rows(
-        "select n_scores, first_score, first_session_number, last_score, last_session_number, change, improvement "
-        "from marts.outcome_client"
+        "select n_scores, pre_score, pre_session_number, post_score, post_session_number, change, improvement "
+        "from marts.outcome_client where rule_id = 'first_last'"
     ) == [(3, 27.0, None, 9.0, 2, -18.0, 18.0)]
 
 

@@ -1,0 +1,106 @@
+-- marts.pooled_outcome: effect of treatment pooled over sites
+-- grain: instrument, version, rater, rule_id, effect, method
+-- scope: study
+-- source: DerSimonian & Laird 1986, Controlled Clinical Trials 7, 177-188.
+-- Inverse-variance weights over sites whose effect can be computed. `fixed`: w = 1 / v; `dersimonian_laird`: w = 1 / (v + tau2),
+-- tau2 = max(0, (Q - (k - 1)) / (sum w - sum w w / sum w)), Q = sum w (effect - fixed estimate) squared. Intervals: 95 %.
+
+with site as (
+  select site_id, instrument, version, rater, rule_id, 'smcr' as effect, smcr as value, smcr_variance as variance
+  from marts.site_outcome
+  union all
+  select site_id, instrument, version, rater, rule_id, 'smcc', smcc, smcc_variance
+  from marts.site_outcome
+),
+
+usable as (
+  select * from site where value is not null and variance > 0
+),
+
+fixed as (
+  select
+    instrument,
+    version,
+    rater,
+    rule_id,
+    effect,
+    count(*)::integer as n_sites,
+    sum(1 / variance order by site_id) as weight,
+    sum(1 / variance ** 2 order by site_id) as squared_weight,
+    sum(value / variance order by site_id) / sum(1 / variance order by site_id) as estimate
+  from usable
+  group by instrument, version, rater, rule_id, effect
+),
+
+heterogeneous as (
+  select
+    usable.instrument,
+    usable.version,
+    usable.rater,
+    usable.rule_id,
+    usable.effect,
+    sum((usable.value - fixed.estimate) ** 2 / usable.variance order by usable.site_id) as q
+  from usable
+  inner join fixed using (instrument, version, rater, rule_id, effect)
+  group by usable.instrument, usable.version, usable.rater, usable.rule_id, usable.effect
+),
+
+between_sites as (
+  select
+    fixed.*,
+    q,
+    case when n_sites > 1 then greatest(0, (q - (n_sites - 1)) / (weight - squared_weight / weight)) else 0 end as tau2
+  from fixed
+  inner join heterogeneous using (instrument, version, rater, rule_id, effect)
+),
+
+random as (
+  select
+    usable.instrument,
+    usable.version,
+    usable.rater,
+    usable.rule_id,
+    usable.effect,
+    sum(1 / (usable.variance + tau2) order by usable.site_id) as weight,
+    sum(usable.value / (usable.variance + tau2) order by usable.site_id) as weighted
+  from usable
+  inner join between_sites using (instrument, version, rater, rule_id, effect)
+  group by usable.instrument, usable.version, usable.rater, usable.rule_id, usable.effect
+),
+
+pooled as (
+  select instrument, version, rater, rule_id, effect, 'fixed' as method, n_sites, estimate, sqrt(1 / weight) as se, q, 0::double as tau2
+  from between_sites
+  union all
+  select
+    instrument,
+    version,
+    rater,
+    rule_id,
+    effect,
+    'dersimonian_laird',
+    n_sites,
+    weighted / random.weight,
+    sqrt(1 / random.weight),
+    q,
+    tau2
+  from between_sites
+  inner join random using (instrument, version, rater, rule_id, effect)
+)
+
+select
+  instrument,
+  version,
+  rater,
+  rule_id,
+  effect,
+  method,
+  n_sites,
+  estimate,
+  se,
+  estimate - 1.959963984540054 * se as low,
+  estimate + 1.959963984540054 * se as high,
+  tau2,
+  q,
+  case when q > 0 then greatest(0, 100 * (q - (n_sites - 1)) / q) end as i2
+from pooled

@@ -1,0 +1,167 @@
+"""Runs of equal answers against careless 1.2.2, scale means and totals against psych 2.2.9."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Lab, client, rating
+from tests.reference.case import Compared, ident, needs_reference, number, read
+
+pytestmark = needs_reference
+
+CARELESS = "straightlining_careless"
+FORM = """\
+instrument: form
+name: As in the reference case
+domain: process
+source: reference case
+licence: none
+direction: higher_is_better
+versions:
+  "1":
+    raters: [client]
+    items: {items}
+    min: {low}
+    max: {high}
+    reversed: {reversed}
+    score: {score}
+    max_missing: {{total: {all}, subscale: {all}}}
+    subscales: {subscales}
+"""
+
+
+def night(folder: Path, rows: list[dict[str, str]], key: str, **form: Any) -> Lab:
+    items = [name for name in rows[0] if name != key]
+    values = [number(row[item]) for row in rows for item in items]
+    given = [value for value in values if value is not None]
+    shape = {"reversed": [], "score": "sum", "subscales": {}, "low": min(given), "high": max(given)} | form
+    shown = {
+        name: json.dumps(value) if not isinstance(value, str) else value for name, value in shape.items()
+    }
+    lab = Lab(
+        folder / "study",
+        "study: reference\ntitle: Reference\nsites: [{id: site-a}]\ninstruments: [form.yaml]\n",
+    )
+    (lab.folder / "form.yaml").write_text(FORM.format(items=json.dumps(items), all=len(items), **shown))
+    events = []
+    for row in rows:
+        name = ident(row[key])
+        event = rating(None, [], name, instrument="form", version="1", occasion="intake")
+        event["payload"]["items"] = {item: number(row[item]) for item in items}
+        events += [client(name), event]
+    lab.drop("site-a", "all.ndjson", events)
+    lab.night()
+    return lab
+
+
+@pytest.mark.parametrize("dataset", ["careless_dataset", "careless_dataset2", "bfi25"])
+def test_runs_of_equal_answers(dataset: str, tmp_path: Path, compared: Compared) -> None:
+    lab = night(tmp_path, read(CARELESS, f"input_{dataset}.csv"), "row")
+    names = {"longest_run": "longstring", "mean_run": "avg_string", "answer_sd": "irv"}
+    found = {
+        row[0]: dict(zip(names, row[1:], strict=True))
+        for row in lab.rows(f"select client_id, {', '.join(names)} from marts.response_quality")
+    }
+    expected = [row for row in read(CARELESS, "expected_careless.csv") if row["dataset"] == dataset]
+    for ours, theirs in names.items():
+        compared.same(
+            CARELESS,
+            f"{dataset}: {ours}",
+            (
+                (row["row"], number(row[theirs]), None if value is None else float(value))
+                for row in expected
+                for value in [found[ident(row["row"])][ours]]
+            ),
+        )
+
+
+def test_runs_of_the_packages_own_test_data(tmp_path: Path, compared: Compared) -> None:
+    lab = night(tmp_path, read(CARELESS, "input_longstring_testdata.csv"), "row")
+    found = {
+        row[0]: row[1:]
+        for row in lab.rows("select client_id, longest_run, mean_run from marts.response_quality")
+    }
+    compared.same(
+        CARELESS,
+        "package's test data",
+        (
+            (row["row"], number(row[name]), float(found[ident(row["row"])][place]))
+            for row in read(CARELESS, "expected_longstring_testdata.csv")
+            for place, name in enumerate(("longstr", "avgstr"))
+        ),
+    )
+
+
+ALPHA = "reliability_alpha"
+
+
+@pytest.mark.parametrize(
+    ("score", "file"),
+    [("mean", "expected_scores_mean_of_available.csv"), ("sum", "expected_scores_total.csv")],
+)
+def test_scores_with_reversed_and_missing_items(
+    score: str, file: str, tmp_path: Path, compared: Compared
+) -> None:
+    keys = read(ALPHA, "input_keys.csv")
+    scales: dict[str, list[str]] = {}
+    for row in keys:
+        scales.setdefault(row["scale"], []).append(row["item"])
+    lab = night(
+        tmp_path,
+        read(ALPHA, "input.csv"),
+        "id",
+        score=score,
+        reversed=[row["item"] for row in keys if row["keyed"] == "-1"],
+        subscales=scales,
+    )
+    found = {
+        row[:2]: row[2:]
+        for row in lab.rows("select client_id, scale, score, n_missing from marts.instrument_score")
+    }
+    rows = read(ALPHA, file)
+    compared.same(
+        ALPHA,
+        f"scores: {score}",
+        (
+            (
+                (row["id"], scale),
+                None if row[scale] in ("", "NaN", "NA") else float(row[scale]),
+                found[ident(row["id"]), scale][0],
+            )
+            for row in rows
+            for scale in scales
+            # totals of psych leave missing answers out; ours are prorated, so forms without missing ones are compared
+            if score == "mean" or found[ident(row["id"]), scale][1] == 0
+        ),
+        note="" if score == "mean" else "forms without missing answers",
+    )
+
+
+def test_cronbachs_alpha(tmp_path: Path, compared: Compared) -> None:
+    keys = read(ALPHA, "input_keys.csv")
+    scales: dict[str, list[str]] = {}
+    for row in keys:
+        scales.setdefault(row["scale"], []).append(row["item"])
+    turned = [row["item"] for row in keys if row["keyed"] == "-1"]
+    lab = night(tmp_path, read(ALPHA, "input.csv"), "id", reversed=turned, subscales=scales)
+    names = ("n_clients", "alpha", "mean", "sd")
+    found = {
+        row[0]: dict(zip(names, row[1:], strict=True))
+        for row in lab.rows(f"select scale, {', '.join(names)} from marts.scale_reliability")
+    }
+    theirs = ("n", "raw_alpha", "mean", "sd")
+    compared.same(
+        ALPHA,
+        "alpha, n, mean, sd",
+        (
+            ((row["scale"], name), number(row[name]), float(found[row["scale"]][ours]))
+            for row in read(ALPHA, "expected_alpha.csv")
+            if row["complete_cases_only"] == "TRUE"
+            for ours, name in zip(names, theirs, strict=True)
+        ),
+        note="complete cases; alpha of pairwise covariances is not computed",
+    )

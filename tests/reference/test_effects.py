@@ -1,0 +1,133 @@
+"""Effect sizes per site and pooled against metafor 3.8.1, residual gain against R's lm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Lab
+from tests.reference.case import Case, Compared, ident, needs_reference, number, read
+
+pytestmark = needs_reference
+
+EFFECTS = "effect_size_multisite"
+BASE = {"instrument": "measure", "version": "1", "pre": "intake", "post": "end"}
+RULE = BASE | {"id": "change", "preset": "points", "points": 1, "cutoff": None, "at_cutoff": "neither"}
+
+# our column, theirs; effects are turned so that plus is better, theirs are post minus pre
+COLUMNS = [
+    ("n_pairs", "n", 0),
+    ("pre_mean", "m_pre", 0),
+    ("pre_sd", "sd_pre", 0),
+    ("post_mean", "m_post", 0),
+    ("post_sd", "sd_post", 0),
+    ("correlation", "r_pre_post", 0),
+    ("improvement_mean", "mean_change", 1),
+    ("improvement_sd", "sd_change", 0),
+    ("d_pre", "d_pre_sd", 1),
+    ("smcr", "smcr_yi", 1),
+    ("smcr_variance", "smcr_vi", 0),
+    ("smcc", "smcc_yi", 1),
+    ("smcc_variance", "smcc_vi", 0),
+    ("improvement_variance", "mc_vi", 0),
+]
+
+
+def night(folder: Path, rows: list[dict[str, str]], direction: str, *, one_site: bool) -> Lab:
+    case = Case(folder, {"measure": ("outcome", direction)}, outcomes=[RULE])
+    for row in rows:
+        site = "all" if one_site else ident(row["site"])
+        for when in ("pre", "post"):
+            occasion = {"pre": "intake", "post": "end"}[when]
+            case.score(site, ident(row["id"]), "measure", occasion, number(row[when]))
+    return case.night()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "direction", "sign"), [("btheb_2m", "lower", -1), ("anorexia", "higher", 1)]
+)
+def test_effects_by_site_and_pooled(
+    dataset: str, direction: str, sign: int, tmp_path: Path, compared: Compared
+) -> None:
+    rows = [row for row in read(EFFECTS, "input.csv") if row["dataset"] == dataset]
+    expected = [row for row in read(EFFECTS, "expected_effect_sizes.csv") if row["dataset"] == dataset]
+    found: dict[str, dict[str, Any]] = {}
+    names = [ours for ours, _, _ in COLUMNS]
+    by_site = night(tmp_path / "sites", rows, direction, one_site=False)
+    whole = night(tmp_path / "whole", rows, direction, one_site=True)
+    for lab in (by_site, whole):
+        for site, *values in lab.rows(
+            f"select site_id, {', '.join(names)} from marts.site_outcome where rule_id = 'change'"
+        ):
+            found[site] = dict(zip(names, values, strict=True))
+    for ours, theirs, turned in COLUMNS:
+        compared.same(
+            EFFECTS,
+            f"{dataset}: {ours}",
+            (
+                ((row["site"], ours), None if value is None else value * (sign if turned else 1), mine)
+                for row in expected
+                for value in [number(row[theirs])]
+                for site in ["all" if row["site"] == "ALL" else ident(row["site"])]
+                for mine in [float(found[site][ours]) if found[site][ours] is not None else None]
+            ),
+        )
+    pooled = {
+        method: dict(zip(("k", "estimate", "se", "low", "high", "tau2", "Q", "I2"), values, strict=True))
+        for method, *values in by_site.rows(
+            "select method, n_sites, estimate, se, low, high, tau2, q, i2 from marts.pooled_outcome "
+            "where rule_id = 'change' and effect = 'smcr'"
+        )
+    }
+    methods = {"FE": "fixed", "DL": "dersimonian_laird"}
+    ends = {"ci_lb": ("low", "high"), "ci_ub": ("high", "low")}
+    compared.same(
+        EFFECTS,
+        f"{dataset}: pooled FE, DL",
+        (
+            (
+                (row["method"], name),
+                (number(row[name]) or 0.0) * (sign if name in ("estimate", *ends) else 1),
+                float(pooled[methods[row["method"]]][ends[name][sign < 0] if name in ends else name]),
+            )
+            for row in read(EFFECTS, "expected_pooled_over_sites.csv")
+            if row["dataset"] == dataset and row["method"] in methods
+            for name in ("k", "estimate", "se", "ci_lb", "ci_ub", "tau2", "Q", "I2")
+        ),
+        note="REML is iterative and not here",
+    )
+
+
+RESIDUAL = "residual_change"
+
+
+def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
+    """The case is about the clients who have the early score too."""
+    expected = read(RESIDUAL, "expected_residual_gain.csv")
+    used = {row["id"] for row in expected}
+    case = Case(tmp_path, {"measure": ("outcome", "lower")}, outcomes=[RULE])
+    for row in read(RESIDUAL, "input.csv"):
+        if row["id"] in used:
+            site = ident(row["treatment"])
+            case.score(site, ident(row["id"]), "measure", "intake", number(row["bdi_pre"]))
+            case.score(site, ident(row["id"]), "measure", "end", number(row["bdi_3m"]))
+    lab = case.night()
+    found = dict(
+        lab.rows("select client_id, residual_gain from marts.outcome_client where rule_id = 'change'")
+    )
+    compared.same(
+        RESIDUAL,
+        "residual gain",
+        ((row["id"], number(row["residual_gain"]), found[ident(row["id"])]) for row in expected),
+    )
+    quantities = {row["quantity"]: number(row["value"]) for row in read(RESIDUAL, "expected_quantities.csv")}
+    ((n, slope),) = lab.rows(
+        "select n_reference, correlation * post_sd / pre_sd from marts.outcome_reference where rule_id = 'change'"
+    )
+    compared.same(
+        RESIDUAL,
+        "n, slope",
+        [("n", quantities["n"], float(n)), ("slope", quantities["slope_post_on_pre"], slope)],
+    )
