@@ -16,6 +16,7 @@ from dyadlog.orchestration.screen import console
 
 # What a study with `realistic` faults is held to: share of clean sessions with a false alarm, and recall by kind.
 MOST_FALSE = 0.01
+MOST_OFF = 3.0
 LEAST = {"conformance": 1.0, "plausibility": 0.95, "handled": 1.0}
 
 
@@ -40,6 +41,7 @@ def score_study(folder: Path) -> bool:
     told = {
         "recall": [asdict(one) for one in found.recall],
         "alarms": [asdict(one) for one in found.alarms],
+        "recovered": [asdict(one) for one in found.recovered],
         **{name: value for name, value in vars(found).items() if isinstance(value, int)},
     }
     (report / "score.json").write_text(json.dumps(told, indent=1) + "\n", "utf-8")
@@ -51,7 +53,7 @@ def good(found: Score) -> bool:
     """Whether a score is as good as promised."""
     enough = all(r.found >= LEAST[r.kind] * r.planted for r in found.recall)
     quiet = found.alarmed_sessions <= MOST_FALSE * found.clean_sessions
-    return enough and quiet and not found.unaccounted
+    return enough and quiet and not found.unaccounted and all(r.off <= MOST_OFF for r in found.recovered)
 
 
 def _show(found: Score, report: Path) -> None:
@@ -77,6 +79,15 @@ def _show(found: Score, report: Path) -> None:
         for alarm in alarms:
             table.add_row(alarm.code, f"{alarm.false:,}", f"{alarm.all:,}")
         out.print(table)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("found again")
+    for name in ("from the truth", "from the marts", "SE", "SEs apart", "n"):
+        table.add_column(name, justify="right")
+    for figure in found.recovered:
+        style = "yellow" if figure.off > MOST_OFF else ""
+        figures = (f"{figure.true:.3f}", f"{figure.found:.3f}", f"{figure.se:.3f}", f"{figure.off:.1f}")
+        table.add_row(figure.name, *figures, f"{figure.n:,}", style=style)
+    out.print(table)
     share = found.alarmed_sessions / found.clean_sessions if found.clean_sessions else 0.0
     out.print(
         f"{found.alarmed_sessions:,} of {found.clean_sessions:,} sessions without a fault have a remark ({share:.2%})."

@@ -14,8 +14,9 @@ import polars as pl
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.intake.receive import open_log, receive
 from dyadlog.assets.simulation.delivery import received_on
+from dyadlog.assets.simulation.recovery import Recovered, recover
+from dyadlog.assets.simulation.truth import truth_table
 from dyadlog.assets.warehouse.build import run_models, working_database
-from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.faults import faults
 from dyadlog.schemas.study import Study, read_study
 
@@ -68,6 +69,7 @@ class Score:
         clean_sessions: sessions in which nothing was planted.
         alarmed_sessions: those of them with a remark.
         lines: lines delivered in files that can be read.
+        recovered: figures that went into the study, estimated from its marts.
         unaccounted: files whose lines are not accepted + duplicate + held back, or not as many as were written.
     """
 
@@ -75,24 +77,11 @@ class Score:
     alarms: list[Alarm]
     missed: pl.DataFrame
     unexplained: pl.DataFrame
+    recovered: list[Recovered]
     clean_sessions: int
     alarmed_sessions: int
     lines: int
     unaccounted: int
-
-
-def truth(folder: Path, table: str) -> pl.DataFrame:
-    """A table of what is true, over all sites.
-
-    Raises:
-        UserError: the study has no such table: it is not simulated, or without faults.
-    """
-    files = sorted((folder / "truth" / table).glob("*.parquet"))
-    if not files:
-        raise UserError(
-            f"{folder}: no truth/{table}; make the study with `dyadlog simulate {folder} --faults realistic`"
-        )
-    return pl.read_parquet(files)
 
 
 def run_nights(
@@ -104,7 +93,7 @@ def run_nights(
         folder: the simulated study.
         told: called after each night with its number and the number of nights.
     """
-    delivered = truth(folder, "delivery").sort("night", "site_id", "file_name")
+    delivered = truth_table(folder, "delivery").sort("night", "site_id", "file_name")
     copy = folder / SCORED
     for name in ("study.yaml", "mappings"):
         source = folder / name
@@ -143,8 +132,8 @@ def score(folder: Path, study: Study, log: EventLog) -> Score:
     with working_database(study) as duck:
         for _ in run_models(duck, study, log, log.head()):
             pass
-        duck.register("key_table", truth(folder, "fault").with_row_index("entry").to_arrow())
-        duck.register("delivery_table", truth(folder, "delivery").to_arrow())
+        duck.register("key_table", truth_table(folder, "fault").with_row_index("entry").to_arrow())
+        duck.register("delivery_table", truth_table(folder, "delivery").to_arrow())
         _load_rules(duck)
         duck.execute(f"create temp table seen as {_SEEN}")
         duck.execute(f"create temp table shown as {_SHOWN}")
@@ -158,6 +147,7 @@ def score(folder: Path, study: Study, log: EventLog) -> Score:
                 "select key_table.* from key_table semi join shown on shown.entry = key_table.entry and not found order by entry"
             ).pl(),
             duck.sql("select * from unexplained order by all").pl(),
+            recover(duck, folder),
             clean,
             alarmed,
             lines,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -20,6 +21,7 @@ from dyadlog.assets.simulation.treated import (
     therapist_table,
     withdrawal_table,
 )
+from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.simulation import Parameters
 
 
@@ -74,6 +76,20 @@ class Truth:
     def tables(self) -> dict[str, Table]:
         """All tables by name."""
         return dict(vars(self))
+
+
+def truth_table(folder: Path, table: str) -> pl.DataFrame:
+    """A table of what is true in a simulated study, over all sites.
+
+    Raises:
+        UserError: the study has no such table: it is not simulated, or without faults.
+    """
+    files = sorted((folder / "truth" / table).glob("*.parquet"))
+    if not files:
+        raise UserError(
+            f"{folder}: no truth/{table}; make the study with `dyadlog simulate {folder} --faults realistic`"
+        )
+    return pl.read_parquet(files)
 
 
 def truth_of(p: Parameters, seed: int, site: Site) -> Truth:

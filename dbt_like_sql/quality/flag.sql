@@ -73,13 +73,13 @@ half as (
   group by answer.site_id, answer.event_id, answer.instrument, answer.version
 ),
 
-both as (
+crossed as (
   select *, turned * straight as product from half
 ),
 
 keyed_twice as (
   select half.site_id, half.instrument, half.version
-  from both as half
+  from crossed as half
   inner join study.form as form on half.instrument = form.instrument and half.version = form.version
   cross join threshold
   where half.n_reversed >= 2 and half.n_answers = len(form.items)
