@@ -24,6 +24,8 @@ _SEVEN_STEPS = {1: 1, 2: 3, 3: 4, 4: 6, 5: 7}
 _SEVEN_OF = {("wai-sr", "client-1-5"), ("wai-sr", "therapist-1-5")}
 # Markers that a drifting coder adds to each pass.
 _DRIFT = 5
+# Double-coded passes of the coder after that, without which nobody could see it.
+_DRIFT_SEEN = 5
 
 
 def plant_contents(plot: Plot) -> None:
@@ -111,6 +113,8 @@ def _coder_drift(plot: Plot) -> None:
     coder = twice.group_by("actor_id").len().sort("len", "actor_id", descending=[True, False])["actor_id"][0]
     own = passes.filter(pl.col("actor_id") == coder)
     drifted = own.tail(len(own) * 2 // 3)
+    if drifted.join(twice, on="event_id", how="semi").height < _DRIFT_SEEN:
+        return
     for at in drifted["at"].to_list():
         row = plot.row(at)
         for nth in range(1, _DRIFT + 1):
@@ -288,7 +292,8 @@ def _high(plot: Plot) -> Flags:
 
 def _copied_forward(plot: Plot, forms: Flags) -> None:
     same = ["client_id", INSTRUMENT, VERSION, PAYLOAD_PREFIX + "rater", PAYLOAD_PREFIX + "occasion"]
-    filled = plot.facts.with_row_index("at").filter(pl.Series(forms) & pl.col("session_number").is_not_null())
+    # Also forms of faulty deliveries come before others: they are sent again.
+    filled = plot.facts.with_row_index("at").filter(event_type=FORM).drop_nulls("session_number")
     before = filled.sort("session_number", "study_day", "event_id").select(
         "at", pl.col("at").shift(1).over(same).alias("before")
     )
@@ -296,7 +301,7 @@ def _copied_forward(plot: Plot, forms: Flags) -> None:
     pairs = {
         at: first
         for at, first in before.drop_nulls().sort("at").iter_rows()
-        if plot.free[at] and plot.free[first] and varied[first]
+        if forms[at] and plot.free[at] and plot.free[first] and varied[first]
     }
     taken: set[int] = set()
     for place in plot.pick("copied_forward", np.array([*pairs], np.int64)):

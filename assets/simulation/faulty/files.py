@@ -6,6 +6,7 @@ import itertools
 import re
 from codecs import BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import PurePath
 
 import numpy as np
@@ -40,23 +41,31 @@ def plant_deliveries(plot: Plot) -> dict[int, str]:
                 pl.when(night.is_between(first, first + _SILENT - 1)).then(first + _SILENT).otherwise(night)
             )
         )
-    for night in plot.pick("late_delivery", _nights(plot, 2)):
-        plot.move(lambda n, late=night: pl.when(n == late).then(late + 2).otherwise(n))  # type: ignore[misc]
-        plot.note("late_delivery", night=night + 2, file_name=file_name(plot.site, night + 2))
-    for night in plot.pick("out_of_order", _nights(plot, 1)):
-        plot.move(
-            lambda n, first=night: (  # type: ignore[misc]
-                pl.when(n == first).then(first + 1).when(n == first + 1).then(first).otherwise(n)
-            )
-        )
-        plot.note("out_of_order", night=night + 1, file_name=file_name(plot.site, night + 1))
+    used: set[int] = set()
+    for fault in ("late_delivery", "out_of_order"):
+        for night in plot.pick(fault, _nights(plot, 2)):
+            late = night + 2 if fault == "late_delivery" else night + 1
+            if used & {*range(night, late + 1)}:
+                continue
+            used |= {*range(night, late + 1)}
+            plot.move(partial(_exchanged if fault == "out_of_order" else _moved, night, late))
+            plot.note(fault, night=late, file_name=file_name(plot.site, late))
     chosen: dict[int, str] = {}
     for fault, formats in _FILE_FAULTS.items():
         if plot.site.delivers in formats:
             for night in plot.pick(fault, _nights(plot, 1)):
-                chosen.setdefault(night, fault)
+                if night not in used:
+                    chosen.setdefault(night, fault)
     plot.quiet |= {*chosen}
     return chosen
+
+
+def _moved(night: int, late: int, now: pl.Expr) -> pl.Expr:
+    return pl.when(now == night).then(late).otherwise(now)
+
+
+def _exchanged(night: int, late: int, now: pl.Expr) -> pl.Expr:
+    return pl.when(now == night).then(late).when(now == late).then(night).otherwise(now)
 
 
 def _nights(plot: Plot, before_last: int) -> np.ndarray:
