@@ -20,6 +20,7 @@ from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.faults import faults
 from dyadlog.schemas.simulation import Parameters
 
+ROOT = Path(__file__).resolve().parents[2]
 PLAN = Plan(seed=1, sites=8, clients=240, nights=20, faults="nasty")
 
 
@@ -146,3 +147,11 @@ def test_the_estimators_find_what_they_should() -> None:
     value = rng.normal(size=300)[group] * 0.5 + rng.normal(size=3_000)
     icc, off = therapist_icc(group, value)
     assert abs(icc - 0.2) < 3 * off < 0.1
+
+
+def test_the_page_describes_every_fault() -> None:
+    page = (ROOT / "docs/simulation.md").read_text("utf-8")
+    for name, fault in faults().faults.items():
+        rates = ", ".join(f"{rate:g}" for rate in fault.rates)
+        code = fault.code.replace("|", " or ")
+        assert f"| `{name}` | {fault.says} | {fault.per} | {code} | {rates} |" in page
