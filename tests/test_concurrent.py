@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -54,9 +53,8 @@ def test_a_delivery_that_comes_while_models_are_built_is_shown_by_the_next_night
     lab.drop("site-a", "1.ndjson", [client(), session(1)])
     assert night(lab.study, Interfering(lab))
     assert lab.rows("select site_id from marts.session") == [("site-a",)]
-    assert [p.name for p in Path(lab.folder / "reports/site-a").iterdir() if p.is_dir()][0].endswith(
-        "-000001"
-    )
+    (shown,) = (p for p in (lab.folder / "reports/site-a").iterdir() if p.is_dir())
+    assert shown.name.endswith("-000001")
     assert not is_up_to_date(lab.study)
     assert night(lab.study, Watcher())
     assert lab.rows("select site_id from marts.session order by 1") == [("site-a",), ("site-b",)]
