@@ -205,10 +205,11 @@ def _published(study: Study) -> dg.AssetsDefinition:
         description="`marts/current.duckdb`: what analysts open, read-only.",
     )
     def published_database() -> dg.MaterializeResult[None]:
-        from dyadlog.assets.warehouse.published import build_file, show
+        from dyadlog.assets.warehouse.published import build_file, newest_built, show
 
         with guarded(study, "published_database"):
-            head = open_log(study).head()
+            # Not the log's head: another night may have added to the log since the models were built.
+            head = newest_built(study, open_log(study))
             target = build_file(study, head)
             show(study, target)
             watcher().published(target)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dyadlog.assets.intake.receive import open_log, utc_now, write_atomically
-from dyadlog.assets.warehouse.published import build_key
+from dyadlog.assets.intake.receive import utc_now, write_atomically
+from dyadlog.assets.warehouse.published import current
 from dyadlog.schemas.study import Study
 
 
@@ -38,8 +38,9 @@ def read_heartbeat(study: Study) -> Heartbeat:
 
 
 def beat(study: Study) -> None:
-    """A night has completed: marts and reports of the log's head are published."""
-    _write(study, utc_now(), build_key(study, open_log(study).head()), None)
+    """A night has completed: the marts that are shown now have their reports."""
+    published = current(study)
+    _write(study, utc_now(), published.stem if published else "", None)
 
 
 def miss(study: Study, failure: str) -> None:

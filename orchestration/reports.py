@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from dyadlog.assets.intake.files import scan
-from dyadlog.assets.intake.receive import open_log
 from dyadlog.assets.quality.report import (
     NightNotes,
     StepSeconds,
@@ -13,14 +12,21 @@ from dyadlog.assets.quality.report import (
     write_night_sheet,
     write_site_reports,
 )
-from dyadlog.assets.warehouse.published import build_file
+from dyadlog.assets.warehouse.published import current
 from dyadlog.orchestration.watch import Watcher
+from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study
 
 
 def write_reports(study: Study, watcher: Watcher) -> list[Path]:
-    """Write the page of every site and the night sheet over all sites, from the published file alone."""
-    build = build_file(study, open_log(study).head())
+    """Write the page of every site and the night sheet over all sites, from the published file alone.
+
+    Raises:
+        UserError: nothing is published.
+    """
+    build = current(study)
+    if build is None:
+        raise UserError(f"{study.folder}: no marts yet; run `dyadlog night -s {study.folder}` first")
     night = night_of(build)
     landing = scan(study)
     notes = NightNotes(

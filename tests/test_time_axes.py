@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -84,3 +84,17 @@ def test_the_history_of_a_fact(lab: Lab) -> None:
     for words, said in ((("site-x", "e"), "no site"), (("site-a", "e"), "has said nothing")):
         with pytest.raises(UserError, match=said):
             CliRunner().invoke(app, ["history", *words, "-s", str(lab.folder)], catch_exceptions=False)
+
+
+def test_a_clock_that_jumps_changes_no_mart_and_never_goes_back_in_the_log(lab: Lab) -> None:
+    start = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    shifts = [timedelta(0), timedelta(days=-1), timedelta(days=3650), timedelta(hours=1), timedelta(hours=-1)]
+    other = Lab(lab.folder.parent / "other")
+    for number, shift in enumerate(shifts, 1):
+        for each, clock in ((lab, start + shift), (other, start)):
+            each.clock = clock
+            each.drop("site-a", f"{number}.ndjson", [client(), session(number), phq(number, number % 4)])
+            each.receive()
+    received = [commit.received_at for commit in open_log(lab.study).commits()]
+    assert received == sorted(received)
+    assert lab.build().digest == other.build().digest

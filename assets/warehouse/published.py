@@ -6,9 +6,10 @@ import fcntl
 import hashlib
 from pathlib import Path
 
-from dyadlog.assets.event_log.log import Head
+from dyadlog.assets.event_log.log import EventLog, Head
 from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
+from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study
 
 KEEP = 5
@@ -28,6 +29,22 @@ def marts_folder(study: Study) -> Path:
 def build_file(study: Study, head: Head) -> Path:
     """Where the build of a head lies, or will lie."""
     return marts_folder(study) / f"{build_key(study, head)}.duckdb"
+
+
+def newest_built(study: Study, log: EventLog) -> Head:
+    """The newest head whose build lies there: the log's, unless another night has added to it since the build.
+
+    Raises:
+        UserError: no head of this log was built by today's code and rules.
+    """
+    head = log.head()
+    while not build_file(study, head).exists():
+        if head.seq == 0:
+            raise UserError(
+                f"{marts_folder(study)}: no build of this log is there; run `dyadlog night` again"
+            )
+        head = Head(head.seq - 1, log.digest_of(head.seq - 1))
+    return head
 
 
 def as_of_file(study: Study, head: Head) -> Path:
