@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dyadlog.schemas.errors import StudyError
-from tests.conftest import Lab, client, phq, session
+from tests.conftest import Lab, client, phq, rating, session
 from tests.reference.case import Case
 
 STUDY = """\
@@ -156,3 +156,21 @@ def test_a_site_with_one_client_has_no_effect_and_not_zero(tmp_path: Path) -> No
         ("smcr", "dersimonian_laird", 1),
         ("smcr", "fixed", 1),
     ]
+
+
+def test_only_ratings_before_the_landmark_and_clients_beyond_it_count(tmp_path: Path) -> None:
+    """Session 2 is the landmark: c3 never came to session 3, and what c1 says in session 3 comes too late."""
+    lab = Lab(tmp_path / "study", STUDY)
+    ratings = {"c1": {1: 2, 2: 3, 3: 5}, "c2": {2: 4}, "c3": {1: 1, 2: 1}, "c4": {1: 5}}
+    events: list[dict[str, Any]] = []
+    for name, last in (("c1", 3), ("c2", 5), ("c3", 2), ("c4", 4)):
+        events += [client(name), *(session(n, name) for n in range(1, last + 1))]
+        events += [rating(n, answer, name) for n, answer in ratings[name].items()]
+        left = end(planned=name != "c1")
+        events.append({**left, "event_id": f"end-{name}", "client_id": name})
+    lab.drop("site-a", "1.ndjson", events)
+    lab.night()
+    assert lab.rows(
+        "select n_dropped, n_stayed, mean_dropped, mean_stayed, auc from marts.early_alliance_dropout "
+        "where rule_id = 'unilateral'"
+    ) == [(1, 2, 30.0, 54.0, 0.0)]

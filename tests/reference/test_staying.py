@@ -85,3 +85,96 @@ def test_survival_to_dropout(dataset: str, tmp_path: Path, compared: Compared) -
             for value in [medians.get(ident(row["group"]))]
         ),
     )
+
+
+ASSOCIATION = "dropout_association"
+
+
+def association(folder: Path, site: str | None) -> dict[str, dict[str, float | None]]:
+    """What the mart says of each site; `site` puts everybody into one."""
+    case = Case(folder, {"measure": ("alliance", "higher")})
+    for row in read(ASSOCIATION, "input.csv"):
+        where, name = site or ident(row["site"]), ident(row["id"])
+        case.score(where, name, "measure", 1, number(row["early"]), "post_session")
+        case.held(where, name, 3)
+        dropped = row["dropped"] == "1"
+        end = {"initiator": "client" if dropped else "therapist", "planned": not dropped}
+        event = {
+            "event_id": f"end-{name}",
+            "event_type": "treatment.ended",
+            "client_id": name,
+            "payload": end,
+        }
+        case.add(where, event)
+    names = [
+        "n_dropped",
+        "n_stayed",
+        "mean_dropped",
+        "mean_stayed",
+        "d",
+        "g",
+        "g_variance",
+        "point_biserial",
+        "n_high_dropped",
+        "n_high_stayed",
+        "n_low_dropped",
+        "n_low_stayed",
+        "odds_ratio",
+        "log_odds_variance",
+        "risk_ratio",
+        "auc",
+    ]
+    rows = case.night().rows(
+        f"select site_id, {', '.join(names)} from marts.early_alliance_dropout where rule_id = 'unilateral'"
+    )
+    return {
+        row[0]: {n: None if v is None else float(v) for n, v in zip(names, row[1:], strict=True)}
+        for row in rows
+    }
+
+
+def test_early_rating_and_dropout(tmp_path: Path, compared: Compared) -> None:
+    """The early score stands for the alliance; it is given in session 1, and everybody comes to session 3."""
+    names = {
+        "n_dropped": "n_dropped",
+        "n_stayed": "n_stayed",
+        "mean_early_dropped": "mean_dropped",
+        "mean_early_stayed": "mean_stayed",
+        "cohens_d_pooled": "d",
+        "hedges_g": "g",
+        "hedges_g_var": "g_variance",
+        "point_biserial_r": "point_biserial",
+        "median_split_a": "n_high_dropped",
+        "median_split_b": "n_high_stayed",
+        "median_split_c": "n_low_dropped",
+        "median_split_d": "n_low_stayed",
+        "log_odds_ratio_var": "log_odds_variance",
+        "odds_ratio": "odds_ratio",
+        "risk_ratio": "risk_ratio",
+        "auc_mann_whitney": "auc",
+    }
+    whole = association(tmp_path / "whole", "all")["all"]
+    rows = read(ASSOCIATION, "expected_quantities.csv")
+    # The logarithm of the odds ratio is left to the analyst.
+    assert {row["quantity"] for row in rows} == {*names, "log_odds_ratio"}
+    compared.same(
+        ASSOCIATION,
+        "quantities",
+        (
+            (row["quantity"], number(row["value"]), whole[names[row["quantity"]]])
+            for row in rows
+            if row["quantity"] in names
+        ),
+    )
+    by_site = association(tmp_path / "sites", None)
+    compared.same(
+        ASSOCIATION,
+        "by site",
+        (
+            ((row["site"], theirs), number(row[theirs]), by_site[ident(row["site"])][ours])
+            for row in read(ASSOCIATION, "expected_by_site.csv")
+            if row["site"] != "POOLED_FE"
+            for theirs, ours in (("g", "g"), ("v", "g_variance"))
+        ),
+        note="the fixed-effect pool and the logistic regressions are not here",
+    )
