@@ -18,6 +18,16 @@ IN_SET: Final = "expect_column_values_to_be_in_set"
 BETWEEN: Final = "expect_column_values_to_be_between"
 
 
+# Tables near to what sites send. The others are made of them for all sites together, some without a row per site; the
+# build holds them to their contracts before it publishes.
+BY_SITE = (
+    "marts.session",
+    "marts.instrument_score",
+    "marts.alliance_session",
+    "marts.outcome_score",
+    "marts.outcome_client",
+    "marts.rupture_event",
+)
 # The other marts take their codes over from these two unchanged; each expectation costs a site 0.01 s.
 CODED = ("marts.session", "marts.instrument_score")
 
@@ -81,8 +91,8 @@ def _from_contracts() -> list[Expectation]:
     """Filled columns and closed vocabularies of the marts."""
     found = []
     for table, contract in contracts().items():
-        schema, name = table.split(".")
-        if schema != "marts":
+        name = table.split(".")[1]
+        if table not in BY_SITE:
             continue
         needed = [column for column, spec in contract.columns.items() if spec.empty is None]
         found.append(
