@@ -77,14 +77,14 @@ def init(
 @app.command(epilog="Example:  dyadlog simulate box --sites 8 --clients 400 --nights 30 --seed 7")
 def simulate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the study.")],
-    preset: Annotated[str, typer.Option(help="Size: default, typical or ccmh-year.")] = "default",
+    preset: Annotated[str, typer.Option(help="Size: default, typical, ccmh-year or quickstart.")] = "default",
     sites: Annotated[Optional[int], typer.Option(min=1, max=999, help="Number of sites.")] = None,  # noqa: UP045
     clients: Annotated[Optional[int], typer.Option(min=1, help="Clients of all sites together.")] = None,  # noqa: UP045
     nights: Annotated[Optional[int], typer.Option(min=1, max=366, help="Deliveries of each site.")] = None,  # noqa: UP045
     seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
     faults: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="LEVEL", help="Plant faults, with a key: low, realistic or nasty."),
+        typer.Option(metavar="LEVEL", help="Plant faults, with a key: low, realistic, nasty or showcase."),
     ] = None,
 ) -> None:
     """Make a simulated study: sites, deliveries, and the truth behind them."""

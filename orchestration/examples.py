@@ -13,7 +13,7 @@ from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study, read_study
 
 BLANK = "blank"
-_COPIED = ("study.yaml", "README.md", "mappings", "instruments", "landing")
+_COPIED = ("study.yaml", "README.md", "mappings", "instruments", "landing", "truth")
 
 
 def example_names() -> list[str]:

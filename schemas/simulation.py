@@ -79,10 +79,12 @@ class Target(Strict):
 class Preset(Strict):
     """A size of study.
 
-    `set` replaces values of parameters, `completed` those of the battery, `targets` replaces or adds targets.
+    `set` replaces values of parameters, `completed` those of the battery, `targets` replaces or adds targets;
+    `study` is the name in study.yaml.
     """
 
     says: str
+    study: str = "simulated"
     sites: int
     clients: int
     nights: int

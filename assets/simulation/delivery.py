@@ -101,7 +101,7 @@ def write_protocol(folder: Path, p: Parameters, sites: Sequence[Site]) -> None:
     """Write study.yaml and the mapping that it names."""
     measures = [due.model_dump(mode="json", exclude={"completed"}) for due in p.battery]
     protocol = {
-        "study": "simulated",
+        "study": p.preset.study,
         "title": "Simulated multi-site study of alliance, ruptures and outcome",
         "simulated": True,
         "time_basis": "study_day",

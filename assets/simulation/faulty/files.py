@@ -154,7 +154,9 @@ def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
     site, name = plot.site, file_name(plot.site, night)
     good = sound_file(site, night, texts)
     whole = good.content
-    again = File(night + 1, _named(name, "again"), whole, len(texts))
+    # Named after the night on which it comes, so that files taken in by name come in the same order.
+    next_name = file_name(site, night + 1)
+    again = File(night + 1, _named(next_name, "again"), whole, len(texts))
     head = 1 if site.delivers == "table" else 0
     broken = File(night, name, b"", 0, is_read=False)
     line: int | None = None
@@ -176,7 +178,7 @@ def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
             name = _named(name, "empty")
             made = [good, File(night, name, file_content(site, [])[:-1] if head else b"", 0)]
         case _:
-            name = _named(name, "copy")
+            name = _named(next_name, "copy")
             made = [good, File(night + 1, name, whole, len(texts))]
     plot.note(fault, night=night, file_name=name, line_number=line)
     return made
