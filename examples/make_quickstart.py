@@ -64,7 +64,9 @@ def _told(study: Path) -> str:
                 delivered.select(
                     "site_id",
                     "file_name",
-                    pl.when("is_read").then(pl.col("lines").cast(pl.String)).otherwise(pl.lit("cannot be read")),
+                    pl.when("is_read")
+                    .then(pl.col("lines").cast(pl.String))
+                    .otherwise(pl.lit("cannot be read")),
                 ).iter_rows(),
             ),
             "\n## Planted faults\n",
@@ -93,7 +95,11 @@ def _answer(fault: Fault) -> str:
 
 
 def _table(head: list[str], rows: Iterable[tuple[object, ...]]) -> list[str]:
-    cells = [head, ["---"] * len(head), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
+    cells = [
+        head,
+        ["---"] * len(head),
+        *(["" if cell is None else str(cell) for cell in row] for row in rows),
+    ]
     return ["| " + " | ".join(row) + " |" for row in cells]
 
 

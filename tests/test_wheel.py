@@ -44,7 +44,11 @@ def test_the_wheel_takes_one_name_only(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"dyadlog"}
     assert any(name.endswith("marts/session.sql") for name in names)
-    assert any(name.startswith("dyadlog/examples/quickstart/landing/") for name in names)
+    assert {name for name in names if name.startswith("dyadlog/examples/quickstart/")} == {
+        f"dyadlog/{path.relative_to(ROOT)}" for path in (ROOT / "examples/quickstart").rglob("*.*")
+    }
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "assets").rglob("*.py")}
+    assert {f"dyadlog/{name}" for name in modules} <= set(names)
     assert not any("/tests/" in name for name in names)
 
 
