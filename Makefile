@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
 
-.PHONY: night test test-long check fix docs bench lock clean
+.PHONY: night test test-long recovery check fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
@@ -16,6 +16,9 @@ test: .venv/.ready check  ## lint, types, then all quick tests
 
 test-long: .venv/.ready  ## the slow sweeps too
 	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "long or not long"
+
+recovery: .venv/.ready  ## twenty simulated studies: is what went in found again?
+	DYADLOG_LONG=1 $(BIN)/pytest -q -rP -n 2 -m long tests/simulation/test_recovery.py
 
 check: .venv/.ready build/types/dyadlog  ## changes nothing
 	$(BIN)/ruff check .

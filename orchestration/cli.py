@@ -86,11 +86,16 @@ def simulate(
         Optional[str],  # noqa: UP045
         typer.Option(metavar="LEVEL", help="Plant faults, with a key: low, realistic or nasty."),
     ] = None,
+    run: Annotated[
+        bool, typer.Option("--night", help="Run a night on it at once: marts and reports.")
+    ] = False,
 ) -> None:
     """Make a simulated study: sites, deliveries, and the truth behind them."""
     from dyadlog.orchestration.simulate import simulate_study
 
     simulate_study(folder, preset, sites, clients, nights, seed, faults)
+    if run:
+        night(folder)
 
 
 @app.command(epilog="Example:  dyadlog simulate box --faults realistic   then  dyadlog score box")

@@ -66,7 +66,8 @@ def simulate_study(
     out.print(_calibration(table(figures, p.targets)))
     out.print(SCATTER)
     out.print(f"What is true: {folder / 'truth'}")
-    out.print(f"Now run: dyadlog night -s {folder}")
+    next_step = f"dyadlog score {folder}" if level else f"dyadlog night -s {folder}"
+    out.print(f"Now run: {next_step}", soft_wrap=True)
 
 
 def _progress() -> Progress:

@@ -182,6 +182,16 @@ def test_lineage_is_read_from_the_sql() -> None:
     assert column_lineage("quality.receipt")["lines"] == [("log.commit", "lines")]
 
 
+@pytest.mark.parametrize("name", list(contracts()))
+def test_the_lineage_of_every_published_table_can_be_read(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lineage = column_lineage(name)
+    assert set(lineage) <= set(contracts()[name].columns)
+    assert any(lineage.values())
+    assert caplog.records == []
+
+
 # --- registries ------------------------------------------------------------------------------
 
 

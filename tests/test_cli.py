@@ -235,15 +235,14 @@ def test_the_registry_of_instruments_is_shown(dyadlog) -> None:  # type: ignore[
 
 def test_a_simulated_study_goes_through_the_night(dyadlog, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     box = tmp_path / "box"
-    made = dyadlog("simulate", box, "--sites", 3, "--clients", 20, "--nights", 1, "--seed", 7)
+    made = dyadlog("simulate", box, "--sites", 3, "--clients", 20, "--nights", 1, "--seed", 7, "--night")
     assert made.code == 0, made.err
     assert "3 sites, 20 clients, 3 files. Nobody in it exists." in made.out
     assert "sessions held per course" in made.out
     assert made.err == ""
+    assert re.search(r"all +3 +[1-9][\d,]+ +[1-9][\d,]+ +0 +0 +0", made.out)
+    assert len([*box.glob("reports/site-*/*/index.html")]) == 3
     assert "| sessions held per course | 9.1 |" in (box / "calibration.md").read_text()
-    done = dyadlog("night", "-s", box)
-    assert done.code == 0, done.err
-    assert re.search(r"all +3 +[1-9][\d,]+ +[1-9][\d,]+ +0 +0 +0", done.out)
     again = dyadlog("simulate", box)
     assert again.code == cli.MISTAKE
     assert "not empty" in again.err

@@ -28,14 +28,30 @@ early as (
   group by site_id, client_id, episode_id, instrument, version, rater
 ),
 
+beyond as (
+  select * from marts.dropout where reached_landmark
+),
+
 defined as (
-  unpivot (
-    select site_id, client_id, episode_id, missed_last, unilateral, not_improved, few_sessions, off_protocol
-    from marts.dropout
-    where reached_landmark
-  )
-  on missed_last, unilateral, not_improved, few_sessions, off_protocol
-  into name rule_id value is_dropout
+  select site_id, client_id, episode_id, 'missed_last' as rule_id, missed_last as is_dropout
+  from beyond
+  where missed_last is not null
+  union all
+  select site_id, client_id, episode_id, 'unilateral' as rule_id, unilateral as is_dropout
+  from beyond
+  where unilateral is not null
+  union all
+  select site_id, client_id, episode_id, 'not_improved' as rule_id, not_improved as is_dropout
+  from beyond
+  where not_improved is not null
+  union all
+  select site_id, client_id, episode_id, 'few_sessions' as rule_id, few_sessions as is_dropout
+  from beyond
+  where few_sessions is not null
+  union all
+  select site_id, client_id, episode_id, 'off_protocol' as rule_id, off_protocol as is_dropout
+  from beyond
+  where off_protocol is not null
 ),
 
 client as (

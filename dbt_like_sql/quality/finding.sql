@@ -128,7 +128,7 @@ night as (
   group by site_id
 ),
 
-counted as (
+countable as (
   select
     site.site_id,
     unnest([
@@ -141,12 +141,16 @@ counted as (
       {'code': 'ANSWERS_KEYED_TWICE', 'n': coalesce(form.n_reversed, 0)},
       {'code': 'CODER_DRIFT', 'n': coalesce(event.n_coders, 0)},
       {'code': 'SITE_QUIET', 'n': greatest(coalesce(night.n_nights, 0) - 1, 0)}
-    ], recursive := true)
+    ]) as about
   from site
   left join session using (site_id)
   left join form using (site_id)
   left join event using (site_id)
   left join night using (site_id)
+),
+
+counted as (
+  select site_id, about.code as code, about.n as n from countable
 ),
 
 remarkable as (
