@@ -125,11 +125,20 @@ def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
         ((row["id"], number(row["residual_gain"]), found[ident(row["id"])]) for row in expected),
     )
     quantities = {row["quantity"]: number(row["value"]) for row in read(RESIDUAL, "expected_quantities.csv")}
-    ((n, slope),) = lab.rows(
-        "select n_reference, correlation * post_sd / pre_sd from marts.outcome_reference where rule_id = 'change'"
+    ((n, slope, intercept, r),) = lab.rows(
+        "select n_reference, correlation * post_sd / pre_sd, post_mean - correlation * post_sd / pre_sd * pre_mean, "
+        "correlation from marts.outcome_reference where rule_id = 'change'"
     )
+    found = {
+        "n": float(n),
+        "slope_post_on_pre": slope,
+        "intercept_post_on_pre": intercept,
+        "r2_post_on_pre": r**2,
+        "r_pre_post": r,
+    }
     compared.same(
         RESIDUAL,
-        "n, slope",
-        [("n", quantities["n"], float(n)), ("slope", quantities["slope_post_on_pre"], slope)],
+        "regression of post on pre",
+        ((name, quantities[name], value) for name, value in found.items()),
+        note="the early score and sites of the case are not here",
     )
