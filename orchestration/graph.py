@@ -175,7 +175,7 @@ def _spec(name: str) -> dg.AssetSpec:
         name.split("."),
         deps=upstream,
         group_name=model.schema,
-        kinds={"duckdb", "sql"},
+        kinds={"duckdb", "sql", *(["python"] if model.python else [])},
         description=f"{model.notes}\n\n```sql\n{model.sql}\n```",
         metadata=metadata,
     )

@@ -43,10 +43,14 @@ class Column(Strict):
 
 
 class Table(Strict):
-    """One published table; `grain` names the columns that make a row unique."""
+    """One published table; `grain` names the columns that make a row unique.
+
+    `python` says what of it a step in Python estimates, and how exactly; None: all of it is SQL.
+    """
 
     label: str
     grain: Listed[str]
+    python: str | None = None
     columns: dict[str, Column]
 
     def frame_schema(self) -> pa.DataFrameSchema:

@@ -19,7 +19,7 @@ STUDY = "study"  # the reference sample is the study itself, as it is in the bui
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-Method = Literal["points", "percent", "jt", "gln", "hll", "en", "nk", "ha"]
+Method = Literal["points", "percent", "jt", "gln", "hll", "en", "nk", "ha", "hlm", "hlm_deviation"]
 # A score of the course: the first or last there is, the one of an occasion, or that of a session.
 Point = Literal["first", "last", "intake", "end", "follow_up"] | Annotated[int, Field(ge=0)]
 
@@ -92,6 +92,11 @@ class OutcomeRule(Strict):
         """Whether the change is divided by an error, as against counted in points or per cent."""
         return self.method not in ("points", "percent")
 
+    @property
+    def is_by_slope(self) -> bool:
+        """Whether the change is the slope of a mixed model over all scores of the course."""
+        return self.method in ("hlm", "hlm_deviation")
+
 
 def published_points(instrument: str, version: str, norms: NormRegistry) -> list[OutcomeRule]:
     """The rules that need no words in study.yaml: each norm set with a cut-off and a reliable change in points."""
@@ -133,13 +138,13 @@ def rule_mistakes(rule: OutcomeRule, norms: NormRegistry) -> list[str]:
 
 def _needed(rule: OutcomeRule) -> set[str]:
     needed: set[str] = {"reliable_change"} if rule.method == "points" else set()
-    if rule.is_index:
+    if (rule.is_index and not rule.is_by_slope) or rule.true_scores:
         needed.add("reliability")
     if rule.cutoff == "published":
         needed.add("cutoff")
     if rule.cutoff in ("b", "c"):
         needed |= {"functional_mean", "functional_sd"}
-    if rule.reference != STUDY and (rule.is_index or rule.cutoff in ("a", "c")):
+    if rule.reference != STUDY and ((rule.is_index and not rule.is_by_slope) or rule.cutoff in ("a", "c")):
         needed |= {"clinical_mean", "clinical_sd"}
         if rule.method in ("hll", "ha"):
             needed.add("post_mean")

@@ -153,8 +153,10 @@ def test_a_site_with_one_client_has_no_effect_and_not_zero(tmp_path: Path) -> No
     ) == [
         ("smcc", "dersimonian_laird", 1),
         ("smcc", "fixed", 1),
+        ("smcc", "reml", 1),
         ("smcr", "dersimonian_laird", 1),
         ("smcr", "fixed", 1),
+        ("smcr", "reml", 1),
     ]
 
 

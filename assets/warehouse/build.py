@@ -23,7 +23,7 @@ import duckdb
 from dyadlog.assets.event_log.log import EventLog, Head
 from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
-from dyadlog.assets.warehouse import inputs
+from dyadlog.assets.warehouse import inputs, steps
 from dyadlog.assets.warehouse.models import Model, models
 from dyadlog.assets.warehouse.published import as_of_file, build_file, marts_folder, show
 from dyadlog.schemas.frames import failures
@@ -81,6 +81,7 @@ def working_database(study: Study, *, threads: int | None = None) -> Iterator[du
         with duckdb.connect(str(folder / "work.duckdb")) as duck:
             duck.execute(f"set temp_directory='{folder / 'spill'}'")
             duck.execute("set preserve_insertion_order=false")
+            steps.register(duck)
             if threads:
                 duck.execute(f"set threads={threads}")
             yield duck
@@ -257,15 +258,15 @@ def build_all(
     """
     head = as_of or log.head()
     with working_database(study, threads=threads) as duck:
-        steps = []
+        taken = []
         for step in run_models(duck, study, log, head, expectations=expectations):
-            steps.append(step)
+            taken.append(step)
             if told:
                 told(step)
         if broken := [sentence for sentences in check_invariants(duck).values() for sentence in sentences]:
             raise BuildError("; ".join(broken))
         build = write(duck, study, head, as_of_file(study, head) if as_of else build_file(study, head))
-        build.steps = steps
+        build.steps = taken
     if not as_of:
         show(study, build.path)
     return build

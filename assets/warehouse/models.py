@@ -13,7 +13,7 @@ from sqlglot import exp
 
 import dyadlog.dbt_like_sql
 
-_HEADER = re.compile(r"^-- (?P<key>grain|scope): (?P<value>.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (?P<key>grain|scope|python): (?P<value>.+)$", re.MULTILINE)
 _TITLE = re.compile(r"^-- (?P<name>[a-z_]+\.[a-z_]+): (?P<label>.+)$", re.MULTILINE)
 
 # Tables that exist before any model runs.
@@ -32,6 +32,7 @@ class Model:
         notes: the header comment.
         sql: the text as written.
         reads: tables it reads.
+        python: steps in Python that it calls, as its header says (`steps.py`).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Model:
     notes: str
     sql: str
     reads: tuple[str, ...]
+    python: tuple[str, ...] = ()
 
     @property
     def schema(self) -> str:
@@ -71,15 +73,17 @@ def read_model(text: str, name: str) -> Model:
     if (
         not title
         or title["name"] != name
-        or set(header) != {"grain", "scope"}
+        or set(header) - {"python"} != {"grain", "scope"}
         or header["scope"] not in ("site", "study")
     ):
         raise ValueError(f"{name}: the header must name the model, its grain and its scope")
     notes = "\n".join(line[3:] for line in text.splitlines() if line.startswith("-- "))
     tree = sqlglot.parse_one(text, dialect="duckdb")
     reads = {f"{table.db}.{table.name}" for table in tree.find_all(exp.Table) if table.db}
-    grain = tuple(part.strip() for part in header["grain"].split(","))
-    return Model(name, title["label"], grain, header["scope"], notes, text, tuple(sorted(reads)))
+    grain, python = (
+        tuple(part.strip() for part in header.get(key, "").split(",") if part) for key in ("grain", "python")
+    )
+    return Model(name, title["label"], grain, header["scope"], notes, text, tuple(sorted(reads)), python)
 
 
 def scope_breaches(model: Model, scopes: dict[str, str]) -> list[str]:

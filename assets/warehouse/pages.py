@@ -39,6 +39,8 @@ def _page(page: Page) -> str:
     for name in page.models:
         model = models()[name]
         lines += [f"## `{name}`", "", "```", *model.notes.splitlines()[1:], "```", ""]
+        if step := contracts()[name].python:
+            lines += [f"Estimated by a step in Python: {step}.", ""]
         lines += ["| column | type | meaning |", "|---|---|---|"]
         lines += [
             f"| `{column}` | {spec.type.lower()} | {spec.comment.replace('|', '/')} |"

@@ -2,7 +2,8 @@
 -- grain: site_id, client_id, episode_id, instrument, version, rater, rule_id
 -- scope: site
 -- A point is the first or last score of the course, that of an occasion, or that of a session; where several scores
--- answer to it, the first before and the last after treatment. There is a pair only if the second was given later.
+-- answer to it, the first before and the last after treatment. There is a pair only if the second was given later, and
+-- for a rule by slopes only with three scores that have a place in the course (marts.course_slope).
 
 with score as (
   select * from marts.outcome_score
@@ -18,6 +19,7 @@ found as (
     score.rater,
     rule.rule_id,
     count(*)::integer as n_scores,
+    count(*) filter (where session_number is not null or occasion = 'intake') as n_placed,
     min(measurement) filter (
       where pre_point in ('first', 'last') or occasion = pre_point or session_number = pre_session
     ) as first_at_pre,
@@ -38,6 +40,7 @@ found as (
 placed as (
   select
     found.*,
+    starts_with(rule.method, 'hlm') as is_by_slope,
     case when pre_point = 'last' then last_at_pre else first_at_pre end as pre_measurement,
     case when post_point = 'first' then first_at_post else last_at_post end as post_measurement
   from found
@@ -58,7 +61,8 @@ select
   pre.session_number as pre_session_number,
   post.score as post_score,
   post.session_number as post_session_number,
-  coalesce(placed.pre_measurement < placed.post_measurement, false) as is_pair
+  coalesce(placed.pre_measurement < placed.post_measurement, false)
+    and (placed.n_placed >= 3 or not coalesce(placed.is_by_slope, false)) as is_pair
 from placed
 left join score as pre
   on placed.site_id = pre.site_id

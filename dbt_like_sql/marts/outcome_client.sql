@@ -12,6 +12,8 @@
 --        en  (post - (r (pre - M1) + M1)) / E                Edwards & Nunnally
 --        nk  (post - (r (pre - M1) + M1)) / sqrt(r r E E + S1 S1 (1 - r_post))   Nunnally & Kotsch
 --        ha  ((post - pre) r_d + (M2 - M1) (1 - r_d)) / (sqrt(r_d) sqrt(2) E)    Hageman & Arrindell 1999
+--        hlm empirical Bayes slope of the client / its standard error (marts.course_slope)   Speer & Greenbaum 1995
+--        hlm_deviation (slope of the client - mean slope) / standard error   clinicalsignificance 3.0.0
 --        points: change in points, `percent`: change in per cent of the first score.
 --        A change counts if it is beyond the critical value (indices) or at least as large (points, per cent).
 -- categories: recovered = reliable improvement from the clinical to the functional side of the cut-off; improved,
@@ -44,6 +46,9 @@ compared as (
     rule.non_reliably_recovered,
     rule.zero_is_infinite,
     reference.* exclude (instrument, version, rater, rule_id, method),
+    course.slope,
+    course.deviation,
+    course.slope_se,
     case when is_pair then post_score - pre_score end as change
   from pair
   inner join rule
@@ -53,6 +58,13 @@ compared as (
     and pair.version = reference.version
     and pair.rater = reference.rater
     and pair.rule_id = reference.rule_id
+  left join marts.course_slope as course
+    on pair.site_id = course.site_id
+    and pair.client_id = course.client_id
+    and pair.episode_id = course.episode_id
+    and pair.instrument = course.instrument
+    and pair.version = course.version
+    and pair.rater = course.rater
 ),
 
 indexed as (
@@ -76,6 +88,8 @@ indexed as (
           (change * difference_reliability + (post_mean - pre_mean) * (1 - difference_reliability))
           / nullif(sqrt(difference_reliability) * se_difference, 0)
         end
+      when 'hlm' then slope / nullif(slope_se, 0)
+      when 'hlm_deviation' then deviation / nullif(slope_se, 0)
     end as index_of_method,
     case when method = 'ha' and post_reliability > 0 then
       improvement_sign * ((post_score - post_mean) * post_reliability + post_mean - cutoff)
