@@ -14,8 +14,7 @@ import duckdb
 import pytest
 
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.event_log.storage import LocalStorage
-from dyadlog.assets.intake.receive import receive
+from dyadlog.assets.intake.receive import open_log, receive
 from dyadlog.assets.quality.expectations import export_suite, run_expectations
 from dyadlog.assets.warehouse import build
 from dyadlog.schemas import expectations as listed_in
@@ -136,7 +135,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 @pytest.fixture(scope="module")
 def log(study: Study) -> EventLog:
-    log = EventLog(LocalStorage(study.folder / "log"))
+    log = open_log(study)
     for _, done in receive(study, log, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC)):
         assert done is not None
         assert done.receipt.held_back == 0
