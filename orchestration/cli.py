@@ -90,7 +90,7 @@ def simulate(
         bool, typer.Option("--night", help="Run a night on it at once: marts and reports.")
     ] = False,
 ) -> None:
-    """Make a simulated study: sites, deliveries, and the truth behind them."""
+    """Make a simulated study: sites, deliveries, and the truth."""
     from dyadlog.orchestration.simulate import simulate_study
 
     simulate_study(folder, preset, sites, clients, nights, seed, faults)
@@ -111,7 +111,7 @@ def score(
 
 @app.command(epilog="Example:  dyadlog night -s my-study")
 def night(study: StudyOption = HERE) -> None:
-    """Bring new deliveries in, rebuild the marts, write the reports."""
+    """Take deliveries in, rebuild the marts, write the reports."""
     from dyadlog.orchestration.night import NightFailedError, yesterday
     from dyadlog.orchestration.night import night as run
     from dyadlog.orchestration.screen import Screen
@@ -159,7 +159,7 @@ def sql(
     ] = False,
     as_of: AsOfOption = None,
 ) -> None:
-    """Ask the published marts, read-only and without access to other files."""
+    """Ask the published marts, read-only, without access to files."""
     from dyadlog.orchestration.query import ask
     from dyadlog.schemas.study import read_study
 
@@ -181,11 +181,31 @@ def history(
     event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The site's id of the fact.")],
     study: StudyOption = HERE,
 ) -> None:
-    """Show all that was ever said of one fact: every revision, from which delivery and line."""
+    """Show every revision of one fact, with delivery and line."""
     from dyadlog.orchestration.screen import show_history
     from dyadlog.schemas.study import read_study
 
     show_history(read_study(study), site, event_id)
+
+
+@app.command(
+    epilog="Example:  dyadlog explain outcome_client site_id=north client_id=n01 rule_id=first_last change -s my-study"
+)
+def explain(
+    mart: Annotated[str, typer.Argument(metavar="MART", help="A mart, as in marts.outcome_client.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="KEY... COLUMN", help="The row as NAME=VALUE ..., then the column."),
+    ],
+    study: StudyOption = HERE,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for machines.")] = False,
+    as_of: AsOfOption = None,
+) -> None:
+    """Show what a number is made of, down to lines of deliveries."""
+    from dyadlog.orchestration.explain import show_explanation
+    from dyadlog.schemas.study import read_study
+
+    show_explanation(read_study(study), mart, words, as_json=as_json, as_of=as_of)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
@@ -283,7 +303,7 @@ def freeze(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new norm set.")],
     study: StudyOption = HERE,
 ) -> None:
-    """Keep the means and SDs that a rule uses now, so that later deliveries move no client."""
+    """Keep means and SDs as they are: later deliveries move no client."""
     from dyadlog.assets.warehouse.freeze import freeze as keep
     from dyadlog.schemas.study import read_study
 
@@ -297,7 +317,7 @@ def serve(
     study: StudyOption = HERE,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
 ) -> None:
-    """Open Dagster's web pages on this machine only (it has no log-in of its own)."""
+    """Open Dagster's web pages, on this machine only: it has no log-in."""
     from importlib.util import find_spec
 
     from dyadlog.orchestration.night import dagster_home

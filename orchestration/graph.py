@@ -186,7 +186,11 @@ def _lineage(name: str) -> dg.TableColumnLineage:
 
     return dg.TableColumnLineage(
         {
-            column: [dg.TableColumnDep(_asset_key(table), source) for table, source in sources]
+            column: [
+                dg.TableColumnDep(key, source)
+                # the tables of the log are one asset
+                for key, source in dict.fromkeys((_asset_key(table), source) for table, source in sources)
+            ]
             for column, sources in column_lineage(name).items()
         }
     )

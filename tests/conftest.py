@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.intake.receive import open_log, receive
 from dyadlog.assets.warehouse.build import Build, build_all
+from dyadlog.orchestration import cli
 from dyadlog.schemas.study import Study, read_study
 
 LONG = "DYADLOG_LONG" in os.environ  # set by `make test-long`
@@ -88,6 +90,28 @@ def lab(tmp_path: Path) -> Lab:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     return SHARED
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def dyadlog(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    """Run the real command in this process."""
+
+    def run(*words: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["dyadlog", *map(str, words)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        told = capfd.readouterr()
+        return Ran(code, told.out, told.err)
+
+    return run
 
 
 def client(name: str = "c1", **more: Any) -> dict[str, Any]:

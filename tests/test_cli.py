@@ -14,31 +14,9 @@ from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
-    *("init", "simulate", "score", "night", "check", "sql", "build", "history", "status"),
+    *("init", "simulate", "score", "night", "check", "sql", "build", "history", "explain", "status"),
     *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve"),
 )
-
-
-class Ran:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-
-@pytest.fixture
-def dyadlog(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Run the real command in this process."""
-
-    def run(*words: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["dyadlog", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        told = capfd.readouterr()
-        return Ran(code, told.out, told.err)
-
-    return run
 
 
 def test_help_fits_one_screen_and_every_command_has_an_example(dyadlog) -> None:  # type: ignore[no-untyped-def]

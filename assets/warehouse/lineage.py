@@ -6,7 +6,7 @@ from functools import cache
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import OptimizeError, SqlglotError
 from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
@@ -18,13 +18,13 @@ from dyadlog.schemas.marts import contracts
 
 @cache
 def column_lineage(name: str) -> dict[str, list[tuple[str, str]]]:
-    """For each published column the (table, column) pairs it is made of.
+    """For each column of a model the (table, column) pairs it is made of.
 
     Args:
-        name: a published table.
+        name: a model.
 
     Returns:
-        columns in the order of the contract; an empty list where the SQL does not tell (a constant).
+        columns in their order; an empty list where the SQL does not tell (a constant).
     """
     schema = {table: dict.fromkeys(_columns(table), "varchar") for table in (*TABLES, *models())}
     layers = {table.split(".")[0] for table in schema}
@@ -35,16 +35,23 @@ def column_lineage(name: str) -> dict[str, list[tuple[str, str]]]:
         for layer in layers
     }
     # Qualified once for all columns: that is the costly part.
-    tree = qualify(
-        sqlglot.parse_one(models()[name].sql, dialect="duckdb"),
-        dialect="duckdb",
-        schema=nested,
-        validate_qualify_columns=False,
-        identify=False,
-    )
+    try:
+        tree = qualify(
+            sqlglot.parse_one(models()[name].sql, dialect="duckdb"),
+            dialect="duckdb",
+            schema=nested,
+            validate_qualify_columns=False,
+            identify=False,
+        )
+    except OptimizeError:
+        # rows taken as a whole (struct): a column comes from the one of its name
+        return {
+            column: [(table, column) for table in models()[name].reads if column in _columns(table)]
+            for column in _columns(name)
+        }
     scope = build_scope(tree)
     found: dict[str, list[tuple[str, str]]] = {}
-    for column in contracts()[name].columns:
+    for column in _columns(name):
         try:
             node = lineage(column, tree, nested, scope=scope, dialect="duckdb", trim_selects=False)
         except SqlglotError:
@@ -57,6 +64,18 @@ def column_lineage(name: str) -> dict[str, list[tuple[str, str]]]:
                 sources.add((origin, part.name.split(".")[-1]))
         found[column] = sorted(s for s in sources if s[0] in models() or s[0].startswith("log."))
     return found
+
+
+def ancestry(name: str, column: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """A column and all it is made of, down to the log: (table, column, what it is made of), nearest first."""
+    told, waiting, seen = [], [(name, column)], {(name, column)}
+    while waiting:
+        table, part = waiting.pop(0)
+        sources = column_lineage(table).get(part, []) if table in models() else []
+        told.append((table, part, sources))
+        waiting += [source for source in sources if source not in seen]
+        seen.update(sources)
+    return told
 
 
 @cache

@@ -115,6 +115,7 @@ def scope_breaches(model: Model, scopes: dict[str, str]) -> list[str]:
         constant = isinstance(join.this, exp.Table) and (
             join.this.db == "study" or _reads_constants_only(tree, join.this.name)
         )
+        constant = constant or join.this.find(exp.Table) is None  # a list of words, say
         if constant or "site_id" in using or (condition is not None and _names_site([condition])):
             continue
         if _joined_to_constants(join):
