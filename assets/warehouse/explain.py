@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.warehouse import inputs
+from dyadlog.assets.warehouse import inputs, steps
 from dyadlog.assets.warehouse.lineage import ancestry
 from dyadlog.assets.warehouse.models import models
 from dyadlog.assets.warehouse.worlds import Row, Worlds, chain, is_constant, is_separable
@@ -264,6 +264,7 @@ def _told(
 def _by_rows(study: Study, log: EventLog, upto: int, mart: str, row: Row) -> list[Rested]:
     """Rows that a figure of several sites is made of, by table and site."""
     with duckdb.connect() as duck:
+        steps.register(duck)
         inputs.load_log(duck, log.storage, log.commits()[:upto])
         inputs.load_study(duck, study)
         for layer in ("staging", "intermediate", "marts"):

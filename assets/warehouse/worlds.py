@@ -17,7 +17,7 @@ import duckdb
 import polars as pl
 
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.warehouse import inputs
+from dyadlog.assets.warehouse import inputs, steps
 from dyadlog.assets.warehouse.models import Model, models, scope_breaches
 from dyadlog.schemas.study import Study
 
@@ -25,16 +25,21 @@ Row = dict[str, Any]
 
 
 def is_constant(name: str) -> bool:
-    """Whether a table holds figures of the whole study, which rows of sites are compared with."""
+    """Whether a table holds figures of the whole study, which rows of sites are compared with.
+
+    What a step in Python estimates from all clients together is such a figure, even where it is about one of them.
+    """
     model = models().get(name)
-    return model is not None and model.scope == "study" and "site_id" not in model.grain
+    if model is None or model.scope != "study":
+        return False
+    return "site_id" not in model.grain or bool(model.python)
 
 
 @cache
 def is_separable(name: str) -> bool:
     """Whether a row rests on events of its own site only, once the figures of the study are taken as they are."""
     model = models()[name]
-    if "site_id" not in model.grain:
+    if "site_id" not in model.grain or is_constant(name):
         return False
     sql = model.sql
     for other in filter(is_constant, model.reads):
@@ -75,6 +80,7 @@ class Worlds:
         self, study: Study, log: EventLog, upto: int, published: Path, mart: str, site_id: str
     ) -> None:
         self.duck = duckdb.connect()
+        steps.register(self.duck)
         self.mart = mart
         self._site = site_id
         self._chain = chain(mart)
