@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadlog.assets.intake.deliver import read_file
+from dyadlog.assets.intake.deliver import Readers, read_file
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.simulation.calibration import Tally, table
 from dyadlog.assets.simulation.delivery import file_content, file_name
@@ -110,7 +110,8 @@ def test_another_seed_is_another_study(study: Path, tmp_path: Path) -> None:
 def test_only_exact_arithmetic_lies_between_seed_and_bytes() -> None:
     """NumPy's exp, log, powers, sums over floating numbers and generators are not the same everywhere."""
     folder = Path(__file__).parents[2] / "assets/simulation"
-    told = "".join(path.read_text() for path in folder.glob("*.py"))
+    judges = {"recovery.py", "score.py"}  # they look at what was written
+    told = "".join(path.read_text() for path in folder.rglob("*.py") if path.name not in judges)
     for name in ("exp", "log", "power", "dot", "mean", "std", "einsum", "interp", "default_rng", "cumsum"):
         assert f"np.{name}(" not in told, name
 
@@ -125,12 +126,14 @@ def test_every_line_is_accepted(study: Path) -> None:
     landing = scan(protocol)
     assert len(dict.fromkeys(protocol.site_ids, 0) | {f.site_id: 0 for f in landing.files}) == SMALL.sites
     lines = 0
+    readers = Readers(protocol)
     for landed in landing.files:
         assert landed.name.startswith("simulated-")
-        told = read_file(protocol, landed).receipt
+        told = read_file(protocol, landed, readers).receipt
         assert told.codes == {}, (landed, told.fields)
         assert told.accepted == told.lines
         lines += told.lines
+    readers.close()
     assert lines > 2000
     assert {site.delivers for site in sites(Parameters(), SMALL.seed, SMALL.sites, SMALL.clients)} == {
         "ndjson",
