@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dyadlog.assets.simulation.score import Score, run_nights, score
-from dyadlog.orchestration.screen import console
+from dyadlog.orchestration.screen import console, moving_line
 
 # What a study with `realistic` faults is held to: share of clean sessions with a false alarm, and recall by kind.
 MOST_FALSE = 0.01
@@ -29,7 +27,7 @@ def score_study(folder: Path) -> bool:
     Returns:
         whether everything is as good as promised.
     """
-    with _progress() as progress:
+    with moving_line(unit="nights") as progress:
         task = progress.add_task("running the nights", total=None)
         study, log = run_nights(folder, lambda night, of: progress.update(task, completed=night, total=of))
         progress.update(task, description="comparing with the key")
@@ -101,17 +99,3 @@ def _show(found: Score, report: Path) -> None:
         )
     )
     out.print(f"Misses and false alarms: {report}", soft_wrap=True)
-
-
-def _progress() -> Progress:
-    """A moving line, where a person watches."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("nights"),
-        TimeElapsedColumn(),
-        console=console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from dyadlog.assets.event_log.records import Commit
@@ -36,6 +44,26 @@ def console(*, stderr: bool = False) -> Console:
     return Console(highlight=False, stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_FILE)
 
 
+def moving_line(*before: ProgressColumn, unit: str = "") -> Progress:
+    """A line that moves while a person watches; nothing elsewhere.
+
+    Args:
+        before: columns on the left.
+        unit: what is counted, where something is.
+    """
+    counted = (MofNCompleteColumn(), TextColumn(unit)) if unit else ()
+    return Progress(
+        *before,
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        *counted,
+        TimeElapsedColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+
+
 class Screen(Watcher):
     """Shows a night: a moving line while a person watches, and a summary at the end.
 
@@ -47,15 +75,7 @@ class Screen(Watcher):
         super().__init__()
         self._study = study
         self._console = console()
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            console=console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
+        self._progress = moving_line(SpinnerColumn())
         self._task = self._progress.add_task("looking for new deliveries", total=None)
 
     def __enter__(self) -> Screen:

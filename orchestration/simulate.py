@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rich import box
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dyadlog.assets.simulation.calibration import SCATTER, table
 from dyadlog.assets.simulation.network import Site
 from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.orchestration.examples import new_folder
-from dyadlog.orchestration.screen import console
+from dyadlog.orchestration.screen import console, moving_line
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.faults import faults
 from dyadlog.schemas.simulation import Parameters
@@ -50,7 +48,7 @@ def simulate_study(
         raise UserError(
             f"--clients {plan.clients}: a study needs a client per site at least; ask for more clients"
         )
-    with new_folder(folder), _progress() as progress:
+    with new_folder(folder), moving_line(unit="clients") as progress:
         task = progress.add_task("simulating", total=plan.clients)
 
         def told(site: Site) -> None:
@@ -68,20 +66,6 @@ def simulate_study(
     out.print(f"What is true: {folder / 'truth'}")
     next_step = f"dyadlog score {folder}" if level else f"dyadlog night -s {folder}"
     out.print(f"Now run: {next_step}", soft_wrap=True)
-
-
-def _progress() -> Progress:
-    """A moving line, where a person watches."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("clients"),
-        TimeElapsedColumn(),
-        console=console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )
 
 
 def _calibration(rows: list[tuple[str, str, str, str, str]]) -> Table:

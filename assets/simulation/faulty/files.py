@@ -6,6 +6,7 @@ import itertools
 import re
 from codecs import BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import PurePath
 
@@ -162,18 +163,18 @@ def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
     line: int | None = None
     match fault:
         case "encoding":
-            made = [_with(broken, BOM_UTF16_LE + whole.decode().encode("utf-16-le")), again]
+            made = [replace(broken, content=BOM_UTF16_LE + whole.decode().encode("utf-16-le")), again]
         case "truncated_gzip":
-            made = [_with(broken, whole[: len(whole) * 2 // 3]), again]
+            made = [replace(broken, content=whole[: len(whole) * 2 // 3]), again]
         case "half_written":
             kept = len(texts) // 2
             line = head + kept + 1
             cut = file_content(site, texts[:kept]) + texts[kept][: len(texts[kept]) // 2].encode()
             made = [File(night, name, cut, kept + 1), again]
         case "renamed_column":
-            made = [_with(broken, whole.replace(_RENAMED.encode(), b"patient", 1)), again]
+            made = [replace(broken, content=whole.replace(_RENAMED.encode(), b"patient", 1)), again]
         case "dropped_column":
-            made = [_with(broken, _without(whole.decode(), _DROPPED).encode()), again]
+            made = [replace(broken, content=_without(whole.decode(), _DROPPED).encode()), again]
         case "empty_file":
             name = _named(name, "empty")
             made = [good, File(night, name, file_content(site, [])[:-1] if head else b"", 0)]
@@ -182,10 +183,6 @@ def _faulty(plot: Plot, fault: str, night: int, texts: list[str]) -> list[File]:
             made = [good, File(night + 1, name, whole, len(texts))]
     plot.note(fault, night=night, file_name=name, line_number=line)
     return made
-
-
-def _with(file: File, content: bytes) -> File:
-    return File(file.night, file.name, content, file.lines, file.is_read)
 
 
 def _without(table: str, column: str) -> str:
