@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,11 +13,11 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.keys import KEY, KeyIndex
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.intake.columns import Problem
+from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.facts import FactReader, Facts
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.known import known_as
@@ -205,6 +205,7 @@ def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held
         pl.lit("accepted").alias("status"),
         pl.lit(None, pl.List(pl.String)).alias("codes"),
         pl.lit(None, pl.Binary).alias("line_hash"),
+        pl.lit(None, pl.List(pl.Int64)).alias("same_as"),
     )
     numbers = frame["line_number"].to_numpy()
     tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
@@ -324,7 +325,7 @@ def deliver(
                 return log.append(after, "rejected_file", receipt, **common)
             if reading.held and sealed is None:
                 sealed = quarantine.keep(landed.site_id, reading.held)
-            facts, receipt = _settle(log, earlier, reading, quarantine)
+            facts, receipt = mark_duplicates(log, earlier, _hashed(reading, quarantine), receipt)
             stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
@@ -343,51 +344,20 @@ def _again(first: Commit, landed: Landed) -> Receipt:
     )
 
 
-def _settle(
-    log: EventLog, earlier: Sequence[Commit], reading: Reading, quarantine: Quarantine
-) -> tuple[pl.DataFrame, Receipt]:
-    """Tell duplicates apart and hash what is held back.
-
-    A fact is a duplicate if the log, or an earlier line of the same file, says the same under the same event id
-    and revision. The same key with another content is accepted: the fold shows it as a conflict.
-    """
-    facts, receipt = reading.facts, reading.receipt
-    if reading.held:
-        hashes = pl.DataFrame(
-            {
-                "line_number": [line for line, _, _, _ in reading.held],
-                "fact_number": [fact for _, fact, _, _ in reading.held],
-                "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
-            },
-            schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
-        )
-        facts = (
-            facts.drop("line_hash")
-            .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
-            .select(list(segment.SCHEMA))
-        )
-    segments = [s for c in earlier for s in c.segments]
-    if log.keys:
-        new = facts.filter(pl.col("status") == "accepted").select(KEY)
-        segments = KeyIndex(log.keys).holding(receipt.site_id, segments, new, log.storage.locate)
-    files = [log.storage.locate(s.name) for s in segments]
-    duplicates = segment.repeated(facts, files)
-    if not duplicates:
-        return facts, receipt
-    is_duplicate = pl.col("row").is_in(duplicates)
-    keys = {"site_id", "event_id", "revision"}
-    facts = (
-        facts.with_row_index("row")
-        .with_columns(
-            pl.when(is_duplicate).then(pl.lit("duplicate")).otherwise("status").alias("status"),
-            *(
-                pl.when(~is_duplicate).then(pl.col(name)).alias(name)
-                for name in (*segment.ENVELOPE, "payload")
-                if name not in keys
-            ),
-        )
-        .drop("row")
+def _hashed(reading: Reading, quarantine: Quarantine) -> pl.DataFrame:
+    """The facts, with a keyed hash of the text of those that are held back."""
+    if not reading.held:
+        return reading.facts
+    hashes = pl.DataFrame(
+        {
+            "line_number": [line for line, _, _, _ in reading.held],
+            "fact_number": [fact for _, fact, _, _ in reading.held],
+            "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
+        },
+        schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
     )
-    by_line = facts.group_by("line_number").agg((pl.col("status") == "duplicate").all().alias("duplicate"))
-    known_lines = int(by_line["duplicate"].sum())
-    return facts, replace(receipt, accepted=receipt.accepted - known_lines, duplicate=known_lines)
+    return (
+        reading.facts.drop("line_hash")
+        .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
+        .select(list(segment.SCHEMA))
+    )

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dyadlog.assets.intake.files import FileRefusedError
-from dyadlog.schemas.catalogue import catalogue
-from dyadlog.schemas.mapping import PLACE, Cell, Emit, Mapping, Source, When
+from dyadlog.schemas.catalogue import PLACE, catalogue
+from dyadlog.schemas.mapping import Cell, Emit, Mapping, Source, When
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 _BATCH = 50_000
@@ -147,11 +147,11 @@ class _Rule:
     def __init__(self, emit: Emit) -> None:
         known = catalogue()
         event = known.events[emit.event_type]
-        fields = event.versions[event.newest]
+        self._version = emit.schema_version or event.newest
+        fields = event.versions[self._version]
         self.aside = emit.aside
         self._when = emit.when
         self._event_type = emit.event_type
-        self._version = event.newest
         self._event_id = _getter(emit.event_id, number=False)
         self._envelope = [
             (name, _getter(source, number=known.envelope[name].type in ("int", "number")))

@@ -8,8 +8,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log import segment, upcast
 from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
+from dyadlog.assets.event_log.standing import voided
 from dyadlog.assets.event_log.storage import Storage
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
@@ -101,7 +103,11 @@ TABLES: dict[str, Columns] = {
 
 
 def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
-    """Make `log.commit`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`."""
+    """Make `log.commit`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`.
+
+    `log.fact` has every row that ever arrived, its payload in the newest version of its kind; accepted rows that count
+    no longer, because their delivery was voided, have the status `voided`.
+    """
     duck.execute("create schema log")
     receipts = [
         {
@@ -115,16 +121,18 @@ def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequenc
     ]
     _load(duck, "log.commit", receipts)
     _load(duck, "log.remark", [remark for c in commits for remark in _remarks(c)])
-    files = [(storage.locate(s.name), c.seq) for c in commits for s in c.segments]
-    _load(duck, "log.segment", [{"file": file, "commit_seq": seq} for file, seq in files])
-    if not files:
+    segments = places(storage, commits)
+    _load(duck, "log.segment", segments.to_dicts())
+    if segments.is_empty():
         _load(duck, "log.fact", [])
         return
-    duck.execute(
-        "create view log.fact as select fact.* exclude (filename), segment.commit_seq "
-        f"from read_parquet({[file for file, _ in files]!r}, filename = true) as fact "
-        "inner join log.segment as segment on fact.filename = segment.file"
-    )
+    duck.execute(f"create view log.arrived as {rows_sql(segments['file'], 'log.segment')}")
+    now = upcast.newest()
+    if gone := voided(commits):
+        duck.execute(f"create table log.repeated as {repeated_sql('log.arrived', gone)}")
+        counts = counts_sql("log.repeated", gone)
+        now += f", case when status = 'accepted' and not {counts} then 'voided' else status end as status"
+    duck.execute(f"create view log.fact as select * replace ({now}) from log.arrived")
 
 
 def _remarks(commit: Commit) -> list[dict[str, Any]]:
