@@ -92,14 +92,12 @@ class Act:
         by: who had it done.
         why: the reason, in words.
         commits: numbers of the commits that it is about, rising.
-        codes: of a release, what was said of its lines when they were held back: reason code -> number of lines.
-        fields: the same by `code@field`.
+        fields: of a release, what was said of its lines when they were held back: `code@field` -> number of lines.
     """
 
     by: str
     why: str
     commits: tuple[int, ...]
-    codes: dict[str, int] = field(default_factory=dict)
     fields: dict[str, int] = field(default_factory=dict)
 
 

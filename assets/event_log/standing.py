@@ -26,3 +26,25 @@ def releases(commits: Iterable[Commit], delivery: int) -> list[Commit]:
         delivery: number of its commit.
     """
     return [c for c in commits if c.kind == "release" and c.act and c.act.commits == (delivery,)]
+
+
+def released(commits: Sequence[Commit]) -> dict[int, tuple[int, int]]:
+    """Lines that were released since, by the commit of their file: accepted and duplicate.
+
+    Files that came again before the release had held back the same lines; there, all of them are duplicates now.
+    """
+    found: dict[int, tuple[int, int]] = {}
+
+    def add(seq: int, accepted: int, duplicate: int) -> None:
+        before = found.get(seq, (0, 0))
+        found[seq] = (before[0] + accepted, before[1] + duplicate)
+
+    for release in commits:
+        if release.kind != "release" or not release.act:
+            continue
+        told, (first,) = release.receipt, release.act.commits
+        add(first, told.accepted, told.duplicate)
+        for c in commits[first : release.seq - 1]:
+            if c.kind == "duplicate_delivery" and c.receipt.delivery_id == told.delivery_id:
+                add(c.seq, 0, told.lines)
+    return found

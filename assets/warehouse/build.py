@@ -129,9 +129,16 @@ def check_invariants(duck: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     Returns:
         for each law the sentences that say where it is broken.
     """
-    ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
     broken: dict[str, list[str]] = {
-        "conservation": [f"{unbalanced} deliveries do not balance against the log"] if unbalanced else [],
+        "conservation": [
+            f"{n} {what}"
+            for sql, what in (
+                (_CONSERVATION, "deliveries do not balance against the log"),
+                (_RELEASED_ONCE, "released lines were not held back, or came in twice"),
+            )
+            for (n,) in duck.execute(sql).fetchall()
+            if n
+        ],
         "unique_keys": [],
         "contracts": [],
     }
@@ -160,13 +167,35 @@ counted as (
   from line group by commit_seq
 )
 select count(*)
-from log.commit as told left join counted using (commit_seq)
+from (
+  select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.commit
+  union all
+  select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.act
+) as told left join counted using (commit_seq)
 where told.lines <> told.accepted + told.duplicate + told.held_back
-   or (told.kind = 'delivery' and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
+   or (told.kind in ('delivery', 'release') and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
        coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))
        <> (told.lines, told.facts, told.accepted, told.duplicate, told.held_back))
-   or (told.kind <> 'delivery' and counted.lines is not null)
-   or (told.kind = 'rejected_file' and told.lines <> 0)
+   or (told.kind not in ('delivery', 'release') and counted.lines is not null)
+   or (told.kind in ('rejected_file', 'void') and told.lines <> 0)
+"""
+
+_RELEASED_ONCE = """
+with entered as (
+  select act.about as commit_seq, fact.line_number, count(distinct act.commit_seq) as times
+  from log.act as act
+  inner join log.fact as fact using (commit_seq)
+  where act.kind = 'release'
+  group by act.about, fact.line_number
+),
+held as (
+  select distinct commit_seq, line_number
+  from log.fact
+  where status = 'held_back' and commit_seq in (select about from log.act)
+)
+select count(*)
+from entered left join held using (commit_seq, line_number)
+where entered.times > 1 or held.line_number is null
 """
 
 

@@ -3,6 +3,7 @@
 -- scope: site
 -- outcome: `pass`, `warn` or `fail` where something was looked at; `not_applicable` where there was nothing to look at
 -- (never 0 % or 100 % of nothing); `crashed` where a check could not be run.
+-- Voided deliveries are left out; a line that was released is no finding any more.
 -- `subject` says what a code is about: a field, a measure or an expectation.
 
 with code as (
@@ -14,7 +15,7 @@ site as (
 ),
 
 told as (
-  select * from log.commit where kind = 'delivery'
+  select * from log.commit where kind = 'delivery' and voided_in is null
 ),
 
 delivered as (
@@ -26,6 +27,7 @@ delivered as (
 files as (
   select site_id, count(*)::bigint as files
   from log.commit
+  where voided_in is null
   group by site_id
 ),
 
@@ -40,7 +42,7 @@ remarked as (
     max(commit.received_at) as last_seen
   from log.commit
   inner join log.remark using (site_id, commit_seq)
-  where commit.kind <> 'duplicate_delivery'
+  where commit.kind <> 'duplicate_delivery' and commit.voided_in is null
   group by commit.site_id, remark.code, remark.field
 ),
 
