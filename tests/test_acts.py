@@ -16,6 +16,7 @@ from dyadlog.assets.intake.receive import at_work, open_log, open_quarantine, op
 from dyadlog.assets.intake.release import release_held
 from dyadlog.assets.intake.void import void
 from dyadlog.assets.warehouse.build import build_all
+from dyadlog.assets.warehouse.explain import explain
 from dyadlog.schemas.errors import UserError
 from tests.conftest import STUDY, Lab, client, phq, session
 from tests.test_report import Page, reports
@@ -248,6 +249,9 @@ def test_a_voided_delivery_counts_no_longer(lab: Steward, tmp_path: Path) -> Non
     assert verify(log, witness=open_witness(lab.study), quarantine=open_quarantine(lab.study)) == 4
     told = [(one.commit_seq, one.status, one.voided_in) for one in history(log, "site-a", "held-c1-1")]
     assert told == [(1, "accepted", 4), (3, "duplicate", None)]
+    key = {"site_id": "site-a", "client_id": "c1", "session_number": "1"}
+    (why,) = explain(lab.study, log, 4, without.path, "marts.session", key, ["status"])
+    assert {(one.commit_seq, one.voided_in) for one in why.events} == {(1, 4)}
     with pytest.raises(UserError, match="voided already, in commit 4"):
         lab.void("site-a", "1")
     with pytest.raises(UserError, match="no delivery of site-b"):
