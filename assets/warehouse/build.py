@@ -1,7 +1,7 @@
 """From the log to one published DuckDB file.
 
 The marts are a pure function of (commits up to a head, code, study.yaml). They are built in a working file,
-checked, copied in a fixed order into a fresh file with a pinned storage version, fsynced, and only then shown
+checked, copied into a fresh file with a pinned storage version, fsynced, and only then shown
 by switching `marts/current.duckdb`. A reader that holds yesterday's file keeps it.
 
 Models with `scope: site` run for the sites with news only; the results of the others are kept (`kept.py`).
@@ -186,9 +186,9 @@ class Building:
         return self._broken.sentences()
 
     def write(self, target: Path) -> Build:
-        """Copy the checked tables into a fresh file, in a fixed order; nobody sees it before it is shown."""
+        """Write the checked tables into a file; nobody sees it before it is shown."""
         build = Build(self._head, target, digest(self._contents, "marts"), digest(self._contents, "quality"))
-        write_file(self._duck, self._study, build)
+        write_file(self._duck, self._study, build, self._keys)
         return build
 
     def keep_only_this(self) -> None:

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -23,13 +22,13 @@ import duckdb
 
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.version import code_version
+from dyadlog.assets.warehouse.carry import check_sum
 from dyadlog.assets.warehouse.models import models
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
 
 _TOLD = "told.json"
 _NEW = "new-"
-_CHUNK = 1 << 22
 
 
 @cache
@@ -125,7 +124,7 @@ class Shelf:
             whole = (
                 told["of"] == [site_id, key]
                 and set(result.sums) == set(kept_tables())
-                and all(_check_sum(result.file(name)) == result.sums[name] for name in kept_tables())
+                and all(check_sum(result.file(name)) == result.sums[name] for name in kept_tables())
             )
         except (OSError, ValueError, KeyError, TypeError):
             whole = False
@@ -158,7 +157,7 @@ class Shelf:
                 f"to {_quoted(result.file(name))} (format parquet, compression zstd)",
                 {"site": site_id},
             )
-            result.sums[name] = _check_sum(result.file(name))
+            result.sums[name] = check_sum(result.file(name))
         return result
 
     def keep(self, result: Result, key: str) -> Result:
@@ -196,11 +195,3 @@ def show_tables(duck: duckdb.DuckDBPyConnection, results: Mapping[str, Result]) 
 
 def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
-
-
-def _check_sum(path: Path) -> int:
-    found = 0
-    with path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            found = zlib.crc32(data, found)
-    return found
