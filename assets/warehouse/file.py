@@ -72,6 +72,7 @@ def write_file(
     duck.execute(f"attach '{fresh}' as fresh (storage_version '{STORAGE_VERSION}')")
     for schema in (*PUBLISHED, "meta"):
         duck.execute(f"create schema if not exists fresh.{schema}")
+    written: list[str] = []
     for name, table in contracts().items():
         if last and name in kept_tables():
             duck.execute(
@@ -86,12 +87,8 @@ def write_file(
         in_order = name in kept_tables() and table.grain[0] == "site_id"
         order = "" if in_order else f"order by {', '.join(table.grain)}"
         duck.execute(f"create or replace table fresh.{name} as select * from {name} {order}")
-        notes = models()[name].notes.replace("'", "''")
-        duck.execute(f"comment on table fresh.{name} is '{notes}'")
-        for column, spec in table.columns.items():
-            duck.execute(
-                f"comment on column fresh.{name}.\"{column}\" is '{spec.comment.replace(chr(39), chr(39) * 2)}'"
-            )
+        written.append(name)
+    _comment(duck, written)
     duck.execute(
         "create or replace table fresh.meta.build as select $study as study, $seq::bigint as commit_seq, $head as commit_sha256, "
         "$code as code_version, $rules as rules_digest, $digest as marts_digest, $simulated::boolean as is_simulated",
@@ -111,3 +108,17 @@ def write_file(
     fsync(build.path.parent)
     if build.path.parent == marts_folder(study):
         remember(study, build.path, site_keys, last)
+
+
+def _comment(duck: duckdb.DuckDBPyConnection, names: list[str]) -> None:
+    """Let tables and columns say what they mean."""
+    duck.execute("begin")  # one by one, hundreds of comments would take longer than a small study's tables
+    for name in names:
+        duck.execute(f"comment on table fresh.{name} is {_text(models()[name].notes)}")
+        for column, spec in contracts()[name].columns.items():
+            duck.execute(f'comment on column fresh.{name}."{column}" is {_text(spec.comment)}')
+    duck.execute("commit")
+
+
+def _text(told: str) -> str:
+    return "'" + told.replace("'", "''") + "'"
