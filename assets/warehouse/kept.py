@@ -170,7 +170,9 @@ class Shelf:
         try:
             target.parent.mkdir(exist_ok=True)
             result.folder.rename(target)
-        except OSError:  # another night has kept it already, or something else lies there until the end of this one
+        except (
+            OSError
+        ):  # another night has kept it already, or something else lies there until the end of this one
             return result
         return Result(target, result.rows, result.contents, result.sums)
 
