@@ -21,20 +21,23 @@ class Broken:
 
     Args:
         unbalanced: deliveries whose receipt does not balance against the log.
+        not_once: released lines that were not held back, or came in twice.
         double: keys of a table that are not unique.
         contracts: what is not as its contract says.
     """
 
     unbalanced: int = 0
+    not_once: int = 0
     double: dict[str, int] = field(default_factory=dict)
     contracts: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.unbalanced or self.double or self.contracts)
+        return bool(self.unbalanced or self.not_once or self.double or self.contracts)
 
     def add(self, other: Broken) -> None:
         """Take in what was found elsewhere, about other rows."""
         self.unbalanced += other.unbalanced
+        self.not_once += other.not_once
         for name, keys in other.double.items():
             self.double[name] = self.double.get(name, 0) + keys
         self.contracts |= other.contracts
@@ -42,9 +45,14 @@ class Broken:
     def sentences(self) -> dict[str, list[str]]:
         """For each law the sentences that say where it is broken."""
         return {
-            "conservation": [f"{self.unbalanced} deliveries do not balance against the log"]
-            if self.unbalanced
-            else [],
+            "conservation": [
+                f"{n} {what}"
+                for n, what in (
+                    (self.unbalanced, "deliveries do not balance against the log"),
+                    (self.not_once, "released lines were not held back, or came in twice"),
+                )
+                if n
+            ],
             "unique_keys": [
                 f"{name}: {keys} keys ({', '.join(contracts()[name].grain)}) are not unique"
                 for name, keys in self.double.items()
@@ -56,7 +64,8 @@ class Broken:
 def check_balance(duck: duckdb.DuckDBPyConnection) -> Broken:
     """Conservation, recomputed from the log's rows, not from the receipts' own sums."""
     ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
-    return Broken(unbalanced)
+    ((not_once,),) = duck.execute(_RELEASED_ONCE).fetchall()
+    return Broken(unbalanced, not_once)
 
 
 def check_tables(duck: duckdb.DuckDBPyConnection, names: Iterable[str]) -> Broken:
@@ -87,13 +96,35 @@ counted as (
   from line group by commit_seq
 )
 select count(*)
-from log.commit as told left join counted using (commit_seq)
+from (
+  select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.commit
+  union all
+  select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.act
+) as told left join counted using (commit_seq)
 where told.lines <> told.accepted + told.duplicate + told.held_back
-   or (told.kind = 'delivery' and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
+   or (told.kind in ('delivery', 'release') and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
        coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))
        <> (told.lines, told.facts, told.accepted, told.duplicate, told.held_back))
-   or (told.kind <> 'delivery' and counted.lines is not null)
-   or (told.kind = 'rejected_file' and told.lines <> 0)
+   or (told.kind not in ('delivery', 'release') and counted.lines is not null)
+   or (told.kind in ('rejected_file', 'void') and told.lines <> 0)
+"""
+
+_RELEASED_ONCE = """
+with entered as (
+  select act.about as commit_seq, fact.line_number, count(distinct act.commit_seq) as times
+  from log.act as act
+  inner join log.fact as fact using (commit_seq)
+  where act.kind = 'release'
+  group by act.about, fact.line_number
+),
+held as (
+  select distinct commit_seq, line_number
+  from log.fact
+  where status = 'held_back' and commit_seq in (select about from log.act)
+)
+select count(*)
+from entered left join held using (commit_seq, line_number)
+where entered.times > 1 or held.line_number is null
 """
 
 

@@ -2,6 +2,7 @@
 -- grain: site_id, code, subject
 -- scope: site
 -- `verdict` is there where the share decides and not the number. What Great Expectations finds is added in quality.finding.
+-- Voided deliveries are left out; a line that was released is no finding any more.
 
 with code as (
   select * from study.code
@@ -12,7 +13,7 @@ site as (
 ),
 
 told as (
-  select * from log.commit where kind = 'delivery'
+  select * from log.commit where kind = 'delivery' and voided_in is null
 ),
 
 delivered as (
@@ -24,6 +25,7 @@ delivered as (
 files as (
   select site_id, count(*)::bigint as files
   from log.commit
+  where voided_in is null
   group by site_id
 ),
 
@@ -38,7 +40,7 @@ remarked as (
     max(commit.received_at) as last_seen
   from log.commit
   inner join log.remark using (site_id, commit_seq)
-  where commit.kind <> 'duplicate_delivery'
+  where commit.kind <> 'duplicate_delivery' and commit.voided_in is null
   group by commit.site_id, remark.code, remark.field
 ),
 
