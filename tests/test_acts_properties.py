@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyadlog.assets.intake.receive import open_log
-from dyadlog.assets.warehouse.build import CONSERVATION, load
+from dyadlog.assets.warehouse.build import load
+from dyadlog.assets.warehouse.checks import CONSERVATION
 from dyadlog.assets.warehouse.models import models
 from tests.conftest import LONG
 from tests.test_acts import ABSOLUTE, Steward
@@ -111,7 +112,7 @@ def folded(lab: Steward, upto: int) -> dict[str, tuple[int, str, str | None]]:
     """The same from the log, by the model `staging.event`; the laws of conservation hold."""
     with duckdb.connect() as duck:
         load(duck, lab.study, open_log(lab.study), upto)
-        for sql in CONSERVATION:
+        for sql in CONSERVATION.values():
             assert duck.execute(sql).fetchall() == [(0,)]
         rows = duck.execute(
             f"select event_id, revision, state, payload from ({models()['staging.event'].sql})"

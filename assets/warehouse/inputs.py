@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -180,10 +180,20 @@ def _remarks(commits: Sequence[Commit]) -> list[dict[str, Any]]:
     return [dict(zip(names, key, strict=True)) | {"n": n} for key, n in found.items() if n]
 
 
-def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
-    """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes."""
+def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[str] | None = None) -> None:
+    """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes.
+
+    Args:
+        duck: where.
+        study: the protocol.
+        sites: of its sites only these; all if None.
+    """
     duck.execute("create schema study")
-    _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
+    _load(
+        duck,
+        "study.site",
+        [{"site_id": name} for name in study.site_ids if sites is None or name in sites],
+    )
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
