@@ -298,3 +298,24 @@ def test_a_rejected_file_cannot_be_voided(lab: Steward) -> None:
     lab.receive()
     with pytest.raises(UserError, match="no delivery of site-a whose lines are in the log"):
         lab.void("site-a", "1")
+
+
+def test_nights_that_build_one_site_only_see_its_releases(lab: Steward) -> None:
+    for number in range(3):
+        lab.drop("site-b", f"{number}.ndjson", [client(f"c{number}"), session(1)])
+    lab.night()
+    for name in ("a", "b"):
+        lab.drop("site-a", f"{name}.ndjson", [client(), dated(1)])
+    lab.night()
+    lab.allow(ABSOLUTE)
+    lab.release("site-b")
+    lab.night()
+    assert lab.rows("select count(*) from marts.session where site_id = 'site-a'") == [(0,)]
+    lab.release()
+    whole = lab.night().digest
+    assert lab.receipts()[3:] == [("a.ndjson", 2, 2, 0, 0, 1, None), ("b.ndjson", 2, 0, 2, 0, 1, None)]
+    lab.void("site-b", "1")
+    lab.night()
+    lab.drop("site-b", "3.ndjson", [client("c0"), session(1)])
+    assert lab.night().digest == whole
+    assert lab.rows("select count(*) from quality.act") == [(2,)]
