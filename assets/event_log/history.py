@@ -75,24 +75,27 @@ def history(log: EventLog, site_id: str, event_id: str) -> list[Statement]:
 
     Held-back lines are not among them: of these the log keeps no content.
     """
-    commits = {segment.name: commit for commit in log.of_site(site_id) for segment in commit.segments}
-    files = {log.storage.locate(name): commit for name, commit in commits.items()}
-    if not files:
+    commits = {
+        (log.storage.locate(stored.segment.name), number): log.commits()[part.commit - 1]
+        for stored in log.layout.files(site_id)
+        for number, part in enumerate(stored.parts)
+    }
+    if not commits:
         return []
     with duckdb.connect() as duck:
         found = duck.execute(
-            "select filename, line_number, revision, status, op, event_type, reason_code, payload "
+            "select filename, part, line_number, revision, status, op, event_type, reason_code, payload "
             "from read_parquet($files, filename = true) where event_id = $event and status <> 'held_back'",
-            {"files": list(files), "event": event_id},
+            {"files": list(dict.fromkeys(file for file, _ in commits)), "event": event_id},
         ).fetchall()
     told = [
         Statement(
-            files[file].seq,
-            files[file].received_at,
-            files[file].receipt.delivery_id,
-            files[file].receipt.file_name,
+            commits[file, part].seq,
+            commits[file, part].received_at,
+            commits[file, part].receipt.delivery_id,
+            commits[file, part].receipt.file_name,
             *rest,
         )
-        for file, *rest in found
+        for file, part, *rest in found
     ]
     return sorted(told, key=lambda one: (one.commit_seq, one.line_number))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+from typing import Any
 
 from dyadlog.assets.event_log.records import sha256
 from dyadlog.assets.event_log.storage import Storage
@@ -49,6 +50,31 @@ class Quarantine:
         digest = sha256(data)
         self._storage.put(self.name_of(site_id, digest), data)
         return digest
+
+    def put_back(self, site_id: str, entries: list[str]) -> str | None:
+        """Store what is left of sealed lines durably. Returns its SHA-256; None if nothing is left."""
+        data = "".join(f"{entry}\n" for entry in entries).encode()
+        if not data:
+            return None
+        digest = sha256(data)
+        self._storage.put(self.name_of(site_id, digest), data)
+        return digest
+
+    def entries(self, site_id: str, digest: str) -> list[dict[str, Any]]:
+        """Sealed lines, taken apart. Raises FileNotFoundError."""
+        return [json.loads(line) for line in self.sealed(site_id, digest).splitlines()]
+
+    def remove(self, site_id: str, digest: str) -> None:
+        """Take sealed lines away, durably."""
+        self._storage.remove(self.name_of(site_id, digest))
+
+    def names(self, site_id: str) -> list[str]:
+        """SHA-256 of all sealed lines of a site, whether or not a commit refers to them."""
+        return [name.split("/")[-1].removesuffix(".ndjson") for name in self._storage.names(site_id)]
+
+    def remove_unfinished(self) -> None:
+        """Take away what writers that died have left half-written."""
+        self._storage.remove_unfinished()
 
     def name_of(self, site_id: str, digest: str) -> str:
         """Name of sealed lines in the quarantine."""

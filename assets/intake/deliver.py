@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,10 +13,12 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.keys import KEY, KeyIndex
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
+from dyadlog.assets.intake.blocked import leave_out
 from dyadlog.assets.intake.columns import Problem
 from dyadlog.assets.intake.facts import FactReader, Facts
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
@@ -29,6 +31,9 @@ from dyadlog.schemas.study import Study
 
 # Blocks of a file that are checked at the same time; each takes one core and some hundred megabytes.
 _AT_ONCE = 2
+
+# Columns that are filled when all of the file is known.
+_LATER = {name: segment.SCHEMA[name] for name in ("line_hash", "salt", "part")}
 
 Progress = Callable[[int], None]
 Held = tuple[int, int, list[str], str]
@@ -204,7 +209,7 @@ def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held
         pl.lit(site_id).alias("site_id"),
         pl.lit("accepted").alias("status"),
         pl.lit(None, pl.List(pl.String)).alias("codes"),
-        pl.lit(None, pl.Binary).alias("line_hash"),
+        *(pl.lit(None, kind).alias(name) for name, kind in _LATER.items()),
     )
     numbers = frame["line_number"].to_numpy()
     tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
@@ -273,6 +278,7 @@ def deliver(
     *,
     clock: Callable[[], datetime],
     code_version: str,
+    blocked: BlockList | None = None,
     progress: Progress | None = None,
 ) -> Commit | None:
     """Bring one file into the log.
@@ -285,13 +291,13 @@ def deliver(
         readers: what checks its facts.
         clock: current time, for `received_at` only.
         code_version: version of Dyadlog.
+        blocked: keeps those out who were erased.
         progress: called with the number of bytes read so far.
 
     Returns:
         the commit, or None if the log holds this very file (site, name and bytes) already.
     """
     reading: Reading | None = None
-    sealed: str | None = None
     while True:
         after = log.head()
         earlier = log.of_site(landed.site_id)
@@ -322,10 +328,15 @@ def deliver(
                 return log.append(after, "duplicate_delivery", _again(known, landed), **common)
             if reading.refused:
                 return log.append(after, "rejected_file", receipt, **common)
-            if reading.held and sealed is None:
-                sealed = quarantine.keep(landed.site_id, reading.held)
-            facts, receipt = _settle(log, earlier, reading, quarantine)
-            stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
+            # What another writer does in the meantime may be an erasure: all this is decided anew on each head.
+            out = blocked.of_site(log.layout, landed.site_id) if blocked else None
+            allowed = leave_out(reading, out) if out else reading
+            sealed = quarantine.keep(landed.site_id, allowed.held) if allowed.held else None
+            facts, receipt = _settle(log, allowed, quarantine)
+            stored = tuple(
+                log.put_segment(part.data, part.rows, part.root)
+                for part in segment.encode_all(facts, allowed.facts["client_id"])
+            )
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue
@@ -343,9 +354,7 @@ def _again(first: Commit, landed: Landed) -> Receipt:
     )
 
 
-def _settle(
-    log: EventLog, earlier: Sequence[Commit], reading: Reading, quarantine: Quarantine
-) -> tuple[pl.DataFrame, Receipt]:
+def _settle(log: EventLog, reading: Reading, quarantine: Quarantine) -> tuple[pl.DataFrame, Receipt]:
     """Tell duplicates apart and hash what is held back.
 
     A fact is a duplicate if the log, or an earlier line of the same file, says the same under the same event id
@@ -366,7 +375,7 @@ def _settle(
             .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
             .select(list(segment.SCHEMA))
         )
-    segments = [s for c in earlier for s in c.segments]
+    segments = [stored.segment for stored in log.layout.files(receipt.site_id)]
     if log.keys:
         new = facts.filter(pl.col("status") == "accepted").select(KEY)
         segments = KeyIndex(log.keys).holding(receipt.site_id, segments, new, log.storage.locate)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
@@ -47,6 +48,11 @@ def _log_storage(study: Study) -> Storage:
 
         return ObjectStorage(address, study.folder / "state" / "log-copies")
     return LocalStorage(study.folder / "log")
+
+
+def open_block_list(study: Study) -> BlockList:
+    """What keeps erased persons out."""
+    return BlockList(LocalStorage(study.folder / "keys", private=True))
 
 
 def open_quarantine(study: Study) -> Quarantine:
@@ -175,6 +181,7 @@ def receive(
                     readers,
                     clock=clock,
                     code_version=code_version(),
+                    blocked=open_block_list(study),
                     progress=told,
                 )
                 seen.add(landed, looked_at)

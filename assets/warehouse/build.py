@@ -101,7 +101,7 @@ def _is_alive(process: int) -> bool:
 
 def load(duck: duckdb.DuckDBPyConnection, study: Study, log: EventLog, upto: int) -> None:
     """Put the inputs of the models in place: the log up to a commit and the study's constants."""
-    inputs.load_log(duck, log.storage, log.commits()[:upto])
+    inputs.load_log(duck, log, upto)
     inputs.load_study(duck, study)
     inputs.load_checks(duck)
     for layer in ("staging", "intermediate", "marts", "quality"):
@@ -158,9 +158,15 @@ counted as (
          count(*) filter (where duplicate and not held_back) as duplicate,
          count(*) filter (where not held_back and not duplicate) as accepted
   from line group by commit_seq
+),
+-- with what was erased since; every row of a receipt that is not here must be there
+whole as (
+  select commit_seq, sum(lines) as lines, sum(facts) as facts, sum(accepted) as accepted,
+         sum(duplicate) as duplicate, sum(held_back) as held_back
+  from (select * from counted union all by name select * from log.erased) group by commit_seq
 )
 select count(*)
-from log.commit as told left join counted using (commit_seq)
+from log.commit as told left join whole as counted using (commit_seq)
 where told.lines <> told.accepted + told.duplicate + told.held_back
    or (told.kind = 'delivery' and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
        coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))

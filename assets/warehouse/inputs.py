@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
 import polars as pl
 
 from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import Storage
+from dyadlog.assets.event_log.log import EventLog
+from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
@@ -43,6 +43,9 @@ _SUDDEN_FLAGS = (
     "zero_is_infinite",
 )
 
+# Columns that say how a fact is stored, and nothing about it.
+_STORAGE = ("salt", "part")
+
 TABLES: dict[str, Columns] = {
     "log.commit": {
         "commit_seq": pl.Int64,
@@ -59,8 +62,11 @@ TABLES: dict[str, Columns] = {
         "field": pl.String,
         "n": pl.Int64,
     },
-    "log.segment": {"file": pl.String, "commit_seq": pl.Int64},
-    "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
+    "log.segment": {"file": pl.String, "part": pl.Int32, "commit_seq": pl.Int64},
+    "log.erased": {"commit_seq": pl.Int64}
+    | dict.fromkeys(("lines", "facts", "accepted", "duplicate", "held_back"), pl.Int64),
+    "log.fact": {name: kind for name, kind in segment.SCHEMA.items() if name not in _STORAGE}
+    | {"commit_seq": pl.Int64},
     "study.site": {"site_id": pl.String},
     "study.measure": dict.fromkeys(
         ("measure_id", "instrument", "version", "rater", "occasion", "role"), pl.String
@@ -91,6 +97,7 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
+    "study.withdrawal": {"asked": pl.String, "honoured": pl.String},
     "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
     | {"completeness_warn": pl.Float64}
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
@@ -100,9 +107,14 @@ TABLES: dict[str, Columns] = {
 }
 
 
-def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
-    """Make `log.commit`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`."""
+def load_log(duck: duckdb.DuckDBPyConnection, log: EventLog, upto: int) -> None:
+    """Make the tables of the log up to a commit; persons who were erased since are in none of them.
+
+    `log.commit` has the files that came, `log.remark` one row per code and field of a receipt, `log.erased` what the
+    log lacks of a receipt, and the view `log.fact` the rows.
+    """
     duck.execute("create schema log")
+    commits = [c for c in log.commits()[:upto] if KINDS[c.kind].is_file]
     receipts = [
         {
             "commit_seq": c.seq,
@@ -115,15 +127,23 @@ def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequenc
     ]
     _load(duck, "log.commit", receipts)
     _load(duck, "log.remark", [remark for c in commits for remark in _remarks(c)])
-    files = [(storage.locate(s.name), c.seq) for c in commits for s in c.segments]
-    _load(duck, "log.segment", [{"file": file, "commit_seq": seq} for file, seq in files])
-    if not files:
+    less = [vars(one) for c in log.layout.changes if c.change for one in c.change.less]
+    _load(duck, "log.erased", [{**one, "commit_seq": one["commit"]} for one in less if one["commit"] <= upto])
+    parts = [
+        {"file": log.storage.locate(stored.segment.name), "part": number, "commit_seq": part.commit}
+        for stored in log.layout.files()
+        for number, part in enumerate(stored.parts)
+        if part.commit <= upto
+    ]
+    _load(duck, "log.segment", parts)
+    if not parts:
         _load(duck, "log.fact", [])
         return
+    files = list(dict.fromkeys(part["file"] for part in parts))
     duck.execute(
-        "create view log.fact as select fact.* exclude (filename), segment.commit_seq "
-        f"from read_parquet({[file for file, _ in files]!r}, filename = true) as fact "
-        "inner join log.segment as segment on fact.filename = segment.file"
+        f"create view log.fact as select fact.* exclude (filename, {', '.join(_STORAGE)}), segment.commit_seq "
+        f"from read_parquet({files!r}, filename = true) as fact "
+        "inner join log.segment as segment on fact.filename = segment.file and fact.part = segment.part"
     )
 
 
@@ -146,6 +166,8 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
+    honoured = study.protocol.consent.honoured()
+    _load(duck, "study.withdrawal", [{"asked": a, "honoured": h} for a, h in honoured.items()])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(
