@@ -102,7 +102,7 @@ def simulate(
 def score(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A simulated study with faults.")],
 ) -> None:
-    """Run the nights of a simulated study and see which planted faults the checks find."""
+    """See which planted faults of a simulated study the checks find."""
     from dyadlog.orchestration.score import score_study
 
     if not score_study(folder):
@@ -140,7 +140,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check files before sending them: the same checks, codes and words as at the centre."""
+    """Check files before sending them, by the checks of the centre."""
     from dyadlog.orchestration.check import check_files
     from dyadlog.schemas.study import read_study
 
@@ -168,7 +168,7 @@ def sql(
 
 @app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
 def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
-    """Build the marts as they would have been: what was known then, by today's code and rules."""
+    """Build the marts as of a commit or day, by today's code and rules."""
     from dyadlog.orchestration.query import marts_as_of
     from dyadlog.schemas.study import read_study
 
@@ -227,7 +227,10 @@ def verify(
         typer.Option(help="Commit and head as a site's report prints them: is that commit still here?"),
     ] = None,
 ) -> None:
-    """Prove that the event log is whole: signed head, chain, segments, row counts, accounts, sealed lines."""
+    """Prove that the event log is whole: signed head, chain, rows, accounts.
+
+    Sealed lines are looked at too, and what erasures and compactions put in the place of others.
+    """
     from dyadlog.assets.event_log.verify import verify as prove
     from dyadlog.assets.event_log.verify import verify_receipt
     from dyadlog.assets.intake.receive import open_log, open_quarantine, open_witness
@@ -258,6 +261,46 @@ def restore_check(
     print(f"The copy is whole: {found.commits} commits; the study has {found.newer} newer ones")
 
 
+@app.command(
+    epilog="Example:  dyadlog erase site-01 c-17 --by 'A. Data Manager' --why 'withdrawal of 3 May' -s my-study"
+)
+def erase(
+    site: Annotated[Optional[str], typer.Argument(metavar="SITE", help="The site.")] = None,  # noqa: UP045
+    client: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Argument(metavar="CLIENT", help="The client's pseudonym there."),
+    ] = None,
+    study: StudyOption = HERE,
+    by: Annotated[str, typer.Option(help="Who has it done.")] = "",
+    why: Annotated[str, typer.Option(help="The reason; it stays, so it must not name the client.")] = "",
+    keep_landing: Annotated[
+        bool, typer.Option("--keep-landing", help="Leave received files with the client's lines there.")
+    ] = False,
+) -> None:
+    """Erase a client from log, marts and pages; alone: what waits for it."""
+    from dyadlog.orchestration.erase import erase as take_out
+    from dyadlog.orchestration.erase import show_pending
+    from dyadlog.schemas.study import read_study
+
+    protocol = read_study(study)
+    if site is None:
+        if not show_pending(protocol):
+            raise typer.Exit(NEEDS_A_HUMAN)
+    elif client is None:
+        raise UserError("name the site and the client: dyadlog erase SITE CLIENT --by WHO --why REASON")
+    else:
+        take_out(protocol, site, client, by, why, keep_landing=keep_landing)
+
+
+@app.command(epilog="Example:  dyadlog compact -s my-study")
+def compact(study: StudyOption = HERE) -> None:
+    """Merge small segments now; nights do so when there are many."""
+    from dyadlog.orchestration.erase import compact as merge
+    from dyadlog.schemas.study import read_study
+
+    merge(read_study(study))
+
+
 @app.command(epilog="Example:  dyadlog catalogue session.held")
 def catalogue(
     event_type: Annotated[
@@ -282,7 +325,10 @@ def instruments(
         typer.Option("--study", "-s", metavar="DIR", help="A study folder: its own instruments too."),
     ] = None,
 ) -> None:
-    """Show the registry: items, keys, scores, rules for missing answers, norms, and how each is known."""
+    """Show the registry of forms: items, keys, scores, norms.
+
+    Rules for missing answers too, and how each figure is known.
+    """
     from dyadlog.orchestration.registry import show_instruments
     from dyadlog.schemas.instruments import shipped_instruments
     from dyadlog.schemas.norms import shipped_norms
@@ -303,7 +349,7 @@ def freeze(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new norm set.")],
     study: StudyOption = HERE,
 ) -> None:
-    """Keep means and SDs as they are: later deliveries move no client."""
+    """Keep means and SDs, so that later deliveries move no client."""
     from dyadlog.assets.warehouse.freeze import freeze as keep
     from dyadlog.schemas.study import read_study
 
@@ -317,7 +363,10 @@ def serve(
     study: StudyOption = HERE,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
 ) -> None:
-    """Open Dagster's web pages, on this machine only: it has no log-in."""
+    """Open Dagster's web pages, on this machine only.
+
+    Dagster has no log-in.
+    """
     from importlib.util import find_spec
 
     from dyadlog.orchestration.night import dagster_home

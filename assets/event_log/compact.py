@@ -8,13 +8,9 @@ from datetime import datetime
 import polars as pl
 
 from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.layout import Stored
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.records import Change, Commit, Receipt, Swap
 from dyadlog.assets.event_log.rewrite import check_parts, proved
-
-# A segment with this many rows is left as it is; none is made larger than a segment of a large delivery.
-_LARGE = 131_072
 
 
 def compact(
@@ -46,7 +42,7 @@ def compact(
     """
     while True:
         after = log.head()
-        chosen = _chosen(log, site_id)
+        chosen = log.layout.small(site_id)
         if len(chosen) < max(2, at_least):
             return None
         frames, first = [], 0
@@ -70,13 +66,3 @@ def compact(
             )
         except RacedError:
             continue
-
-
-def _chosen(log: EventLog, site_id: str) -> list[Stored]:
-    """A site's small segments, the oldest first, up to the size of a large one."""
-    chosen, rows = [], 0
-    for stored in log.layout.files(site_id):
-        if stored.segment.rows < _LARGE and rows + stored.segment.rows <= 2 * _LARGE:
-            chosen.append(stored)
-            rows += stored.segment.rows
-    return chosen

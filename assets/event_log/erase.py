@@ -99,14 +99,6 @@ def _look_at_sealed(
             found.lines |= lines
 
 
-@dataclass(frozen=True)
-class Erased:
-    """An erasure: its commit, and the ids by which what is derived from the log can be searched."""
-
-    commit: Commit
-    events: frozenset[str]
-
-
 def erase(
     log: EventLog,
     quarantine: Quarantine,
@@ -119,7 +111,7 @@ def erase(
     clock: Callable[[], datetime],
     rules_digest: str,
     code_version: str,
-) -> Erased | None:
+) -> Commit | None:
     """Put files without the person in the place of those with, and say so in a commit. Nothing is removed yet.
 
     Args:
@@ -135,7 +127,7 @@ def erase(
         code_version: version of Dyadlog.
 
     Returns:
-        None if the log holds nothing of the person.
+        the commit; None if the log holds nothing of the person.
 
     Raises:
         LogDamagedError: a file is not what was written; nothing was changed.
@@ -153,9 +145,12 @@ def erase(
         sealed = {digest: quarantine.put_back(site_id, kept) for digest, kept in found.sealed.items()}
         less = _less(log, site_id, found, frames)
         tags = [blocked.person(site_id, client_id), *(blocked.fact(site_id, e) for e in sorted(found.events))]
-        change = Change(swaps, sealed, less, tuple(unused), tuple(tags))
+        # What an erasure that died before its commit has written is the same to the byte, and is used now.
+        used = {swap.new.name for swap in swaps if swap.new}
+        used |= {quarantine.name_of(site_id, digest) for digest in sealed.values() if digest}
+        change = Change(swaps, sealed, less, tuple(n for n in unused if n not in used), tuple(tags))
         try:
-            commit = log.append(
+            return log.append(
                 after,
                 "erasure",
                 Receipt(site_id, "", 0, ""),
@@ -167,7 +162,6 @@ def erase(
             )
         except RacedError:
             continue
-        return Erased(commit, frozenset(found.events))
 
 
 def _swap(log: EventLog, stored: Stored, frame: pl.DataFrame, salts: set[bytes]) -> Swap:

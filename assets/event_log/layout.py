@@ -9,6 +9,9 @@ from itertools import chain
 from dyadlog.assets.event_log.records import Change, Commit, Segment
 from dyadlog.schemas.errors import LogDamagedError
 
+# A segment with this many rows is left as it is; none is made larger than twice as much.
+LARGE = 131_072
+
 
 @dataclass(frozen=True)
 class Part:
@@ -98,6 +101,15 @@ class Layout:
         if site_id is not None:
             return list(self._files.get(site_id, {}).values())
         return list(chain.from_iterable(files.values() for files in self._files.values()))
+
+    def small(self, site_id: str) -> list[Stored]:
+        """A site's small segments, the oldest first, as many as fit into one."""
+        chosen, rows = [], 0
+        for stored in self.files(site_id):
+            if stored.segment.rows < LARGE and rows + stored.segment.rows <= 2 * LARGE:
+                chosen.append(stored)
+                rows += stored.segment.rows
+        return chosen
 
     def sealed_now(self, site_id: str, digest: str | None) -> str | None:
         """What is left of sealed lines."""

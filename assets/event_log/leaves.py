@@ -121,10 +121,14 @@ def _content(table: pa.Table) -> tuple[np.ndarray, pa.Array, pa.Array]:
             # A hash may hold any byte; it has a fixed length and stands at the end.
             (last if name == "line_hash" else words).append(column.cast(pa.large_binary()))
     payload = _column(table, "payload").cast(pa.large_binary())
+    if payload.null_count:  # Arrow lets any bytes stand where nothing is said
+        payload = payload.fill_null(b"")
     joined = pc.binary_join_element_wise(
         *words, *last, pa.scalar(_BETWEEN, pa.large_binary()), null_handling="skip"
     )
     joined = joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined
+    if joined.null_count:
+        joined = joined.fill_null(b"")
     lengths = [np.diff(_text(text)[1]).astype(np.int32) for text in (joined, payload)]
     return np.column_stack([given | whole, *numbers, *lengths]), joined, payload
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.remove import remove_replaced
 from dyadlog.assets.event_log.storage import LocalStorage, Scratch, Storage
 from dyadlog.assets.event_log.witness import Witness
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
@@ -141,6 +142,24 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
     )
 
 
+def merge_segments(
+    study: Study, log: EventLog, site_id: str, at_least: int, clock: Callable[[], datetime] = utc_now
+) -> Commit | None:
+    """Merge a site's small segments if there are so many; for who is `writing` the log."""
+    if len(log.layout.small(site_id)) < at_least:
+        return None
+    from dyadlog.assets.event_log.compact import compact
+
+    return compact(
+        log,
+        site_id,
+        at_least=at_least,
+        clock=clock,
+        rules_digest=study.rules_digest,
+        code_version=code_version(),
+    )
+
+
 def receive(
     study: Study,
     log: EventLog,
@@ -160,8 +179,11 @@ def receive(
     witness = open_witness(study)
     with log.storage.writing(), ExitStack() as open_now:
         witness.begin(log)
+        grace = timedelta(days=study.protocol.compaction.grace_days)
+        remove_replaced(log, quarantine, now=clock(), grace=grace)
         seen = Seen(study)
         readers: Readers | None = None
+        came = set()
         try:
             for landed in scan(study).files:
                 if landed in seen or (sites is not None and landed.site_id not in sites):
@@ -185,7 +207,10 @@ def receive(
                     progress=told,
                 )
                 seen.add(landed, looked_at)
+                came.add(landed.site_id)
                 yield landed, commit
+            for site_id in sorted(came):
+                merge_segments(study, log, site_id, study.protocol.compaction.segments, clock)
         finally:
             witness.update(log)
             seen.save()

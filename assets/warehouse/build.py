@@ -25,7 +25,7 @@ from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse import inputs, steps
 from dyadlog.assets.warehouse.models import Model, models
-from dyadlog.assets.warehouse.published import as_of_file, build_file, marts_folder, show
+from dyadlog.assets.warehouse.published import as_of_file, build_file, building, marts_folder, show
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
@@ -78,7 +78,7 @@ def working_database(study: Study, *, threads: int | None = None) -> Iterator[du
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"work-{os.getpid()}-", dir=marts))
     try:
-        with duckdb.connect(str(folder / "work.duckdb")) as duck:
+        with building(study), duckdb.connect(str(folder / "work.duckdb")) as duck:
             duck.execute(f"set temp_directory='{folder / 'spill'}'")
             duck.execute("set preserve_insertion_order=false")
             steps.register(duck)

@@ -24,7 +24,7 @@ withdrawn as (
     bool_or(withdrawal.honoured <> 'stop_future' or coalesce(event.study_day, event.recorded_day) is null) as is_excluded,
     min(coalesce(event.study_day, event.recorded_day)) as last_day
   from event
-  inner join study.withdrawal as withdrawal on withdrawal.asked = event.payload ->> '$.mode'
+  inner join study.withdrawal as withdrawal on withdrawal.asked = (event.payload ->> '$.mode')
   where event.event_type = 'consent.withdrawn'
   group by event.site_id, event.client_id
 ),
