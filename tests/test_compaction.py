@@ -102,7 +102,7 @@ def test_a_merge_that_would_change_a_row_never_lands(lab: Lab, monkeypatch: pyte
         return real(frame.with_columns(pl.col("study_day").fill_null(0)))
 
     monkeypatch.setattr(segment, "encode", wrong)
-    with pytest.raises(LogDamagedError, match="^the merged segment does not hold what was delivered"):
+    with pytest.raises(LogDamagedError, match=r"^the merged segment does not hold what was delivered"):
         merge(lab)
     assert prove(lab) == 3
 
