@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from dyadlog.orchestration import steward_commands
+from dyadlog.orchestration.steward_commands import HERE, StudyOption
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
 
 # Exit codes: 0 all well, 1 something needs a human, 2 a mistake in the command or in study.yaml.
@@ -24,8 +26,6 @@ app = typer.Typer(
     epilog="Start with:  dyadlog init my-study --example quickstart   then   dyadlog night -s my-study",
 )
 
-StudyOption = Annotated[Path, typer.Option("--study", "-s", metavar="DIR", help="The study folder.")]
-HERE = Path()
 AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
 AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the annotation at run time
 
@@ -102,7 +102,10 @@ def simulate(
 def score(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A simulated study with faults.")],
 ) -> None:
-    """See which planted faults of a simulated study the checks find."""
+    """See which faults of a simulated study are found.
+
+    Runs its nights and compares with the key to the planted faults.
+    """
     from dyadlog.orchestration.score import score_study
 
     if not score_study(folder):
@@ -140,7 +143,10 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check files before sending them, by the checks of the centre."""
+    """Check files before sending them.
+
+    The same checks, codes and words as at the centre.
+    """
     from dyadlog.orchestration.check import check_files
     from dyadlog.schemas.study import read_study
 
@@ -168,7 +174,10 @@ def sql(
 
 @app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
 def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
-    """Build the marts as of a commit or day, by today's code and rules."""
+    """Build the marts of an earlier commit or day.
+
+    What was known then, by today's code and rules.
+    """
     from dyadlog.orchestration.query import marts_as_of
     from dyadlog.schemas.study import read_study
 
@@ -208,9 +217,18 @@ def explain(
     show_explanation(read_study(study), mart, words, as_json=as_json, as_of=as_of)
 
 
+app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_commands.release_held)
+app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
+app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
+app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
+
+
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
 def status(study: StudyOption = HERE) -> None:
-    """Say how the last night went; exit code 1 if it failed or the last good one is too old."""
+    """Say how the last night went.
+
+    Exit code 1 if it failed or the last good one is too old.
+    """
     from dyadlog.orchestration.screen import show_status
     from dyadlog.schemas.study import read_study
 
@@ -227,9 +245,9 @@ def verify(
         typer.Option(help="Commit and head as a site's report prints them: is that commit still here?"),
     ] = None,
 ) -> None:
-    """Prove that the event log is whole: signed head, chain, rows, accounts.
+    """Prove that the event log is whole.
 
-    Sealed lines are looked at too, and what erasures and compactions put in the place of others.
+    Signed head, chain, segments, row counts, accounts, sealed lines.
     """
     from dyadlog.assets.event_log.verify import verify as prove
     from dyadlog.assets.event_log.verify import verify_receipt
@@ -261,46 +279,6 @@ def restore_check(
     print(f"The copy is whole: {found.commits} commits; the study has {found.newer} newer ones")
 
 
-@app.command(
-    epilog="Example:  dyadlog erase site-01 c-17 --by 'A. Data Manager' --why 'withdrawal of 3 May' -s my-study"
-)
-def erase(
-    site: Annotated[Optional[str], typer.Argument(metavar="SITE", help="The site.")] = None,  # noqa: UP045
-    client: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Argument(metavar="CLIENT", help="The client's pseudonym there."),
-    ] = None,
-    study: StudyOption = HERE,
-    by: Annotated[str, typer.Option(help="Who has it done.")] = "",
-    why: Annotated[str, typer.Option(help="The reason; it stays, so it must not name the client.")] = "",
-    keep_landing: Annotated[
-        bool, typer.Option("--keep-landing", help="Leave received files with the client's lines there.")
-    ] = False,
-) -> None:
-    """Erase a client from log, marts and pages; alone: what waits for it."""
-    from dyadlog.orchestration.erase import erase as take_out
-    from dyadlog.orchestration.erase import show_pending
-    from dyadlog.schemas.study import read_study
-
-    protocol = read_study(study)
-    if site is None:
-        if not show_pending(protocol):
-            raise typer.Exit(NEEDS_A_HUMAN)
-    elif client is None:
-        raise UserError("name the site and the client: dyadlog erase SITE CLIENT --by WHO --why REASON")
-    else:
-        take_out(protocol, site, client, by, why, keep_landing=keep_landing)
-
-
-@app.command(epilog="Example:  dyadlog compact -s my-study")
-def compact(study: StudyOption = HERE) -> None:
-    """Merge small segments now; nights do so when there are many."""
-    from dyadlog.orchestration.erase import compact as merge
-    from dyadlog.schemas.study import read_study
-
-    merge(read_study(study))
-
-
 @app.command(epilog="Example:  dyadlog catalogue session.held")
 def catalogue(
     event_type: Annotated[
@@ -325,9 +303,9 @@ def instruments(
         typer.Option("--study", "-s", metavar="DIR", help="A study folder: its own instruments too."),
     ] = None,
 ) -> None:
-    """Show the registry of forms: items, keys, scores, norms.
+    """Show the registry of instruments and norms.
 
-    Rules for missing answers too, and how each figure is known.
+    Items, keys, scores, rules for missing answers, norms, and how each is known.
     """
     from dyadlog.orchestration.registry import show_instruments
     from dyadlog.schemas.instruments import shipped_instruments
@@ -349,7 +327,7 @@ def freeze(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new norm set.")],
     study: StudyOption = HERE,
 ) -> None:
-    """Keep means and SDs, so that later deliveries move no client."""
+    """Keep means and SDs as they are: later deliveries move no client."""
     from dyadlog.assets.warehouse.freeze import freeze as keep
     from dyadlog.schemas.study import read_study
 
@@ -363,10 +341,7 @@ def serve(
     study: StudyOption = HERE,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
 ) -> None:
-    """Open Dagster's web pages, on this machine only.
-
-    Dagster has no log-in.
-    """
+    """Open Dagster's web pages, on this machine only: it has no log-in."""
     from importlib.util import find_spec
 
     from dyadlog.orchestration.night import dagster_home

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from dyadlog.assets.erasure.pending import asked_for, landed_files
 from dyadlog.assets.erasure.person import erase_person
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.event_log.remove import remove_replaced
-from dyadlog.assets.intake.receive import merge_segments, open_log, open_quarantine, open_witness, utc_now
+from dyadlog.assets.intake.receive import at_work, merge_segments, open_log, remove_merged
 from dyadlog.orchestration.heartbeat import beat
 from dyadlog.orchestration.reports import write_reports
 from dyadlog.orchestration.watch import Watcher
@@ -49,16 +46,14 @@ def erase(study: Study, site: str, client: str, by: str, why: str, *, keep_landi
 
 def compact(study: Study) -> None:
     """Merge the small segments of all sites, and say so."""
-    log, witness = open_log(study), open_witness(study)
-    with log.storage.writing():
-        witness.begin(log)
+    log = open_log(study)
+    with at_work(study, log):
         for site_id in study.site_ids:
             files = len(log.layout.files(site_id))
             if merge_segments(study, log, site_id, 2):
                 print(f"{site_id}: {files} segments before, {len(log.layout.files(site_id))} now")
             else:
                 print(f"{site_id}: nothing to merge")
-        witness.update(log)
-        days = study.protocol.compaction.grace_days
-        remove_replaced(log, open_quarantine(study), now=utc_now(), grace=timedelta(days=days))
+        remove_merged(study, log)
+    days = study.protocol.compaction.grace_days
     print(f"Files that were merged stay for {days} days")

@@ -15,6 +15,7 @@ from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
     *("init", "simulate", "score", "night", "check", "sql", "build", "history", "explain", "status"),
+    *("release-held", "void"),
     *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve"),
 )
 

@@ -110,7 +110,7 @@ def facts_of(lab: Lab) -> list[tuple[Any, ...]]:
     """Accepted facts, without what depends on the packaging."""
     log = open_log(lab.study)
     with duckdb.connect() as duck:
-        inputs.load_log(duck, log, log.head().seq)
+        inputs.load_log(duck, log, log.commits())
         names = ", ".join([*segment.ENVELOPE, "payload"])
         return duck.execute(f"select {names} from log.fact where status = 'accepted' order by all").fetchall()
 

@@ -18,7 +18,7 @@ from dyadlog.schemas.study import Study
 def asked_for(study: Study, log: EventLog) -> list[tuple[str, str]]:
     """(site, client) of the withdrawals that hold now and ask for what only an erasure gives."""
     with duckdb.connect() as duck:
-        inputs.load_log(duck, log, log.head().seq)
+        inputs.load_log(duck, log, log.commits())
         inputs.load_study(duck, study)
         duck.execute("create schema staging")
         duck.execute(f"create table staging.event as {models()['staging.event'].sql}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from dyadlog.assets.erasure.certificate import Certificate, keep
@@ -13,12 +13,12 @@ from dyadlog.assets.erasure.pending import landed_files
 from dyadlog.assets.event_log.erase import erase
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.remove import remove_replaced
 from dyadlog.assets.intake.receive import (
+    at_work,
     open_block_list,
     open_log,
     open_quarantine,
-    open_witness,
+    remove_merged,
     utc_now,
 )
 from dyadlog.assets.version import code_version
@@ -107,32 +107,27 @@ def _leave_log(
     why: str,
     clock: Callable[[], datetime],
 ) -> Commit:
-    quarantine, witness, blocked = open_quarantine(study), open_witness(study), open_block_list(study)
-    with log.storage.writing():
-        witness.begin(log)
-        try:
-            commit = erase(
-                log,
-                quarantine,
-                blocked,
-                site_id,
-                client_id,
-                by=by,
-                why=why,
-                clock=clock,
-                rules_digest=study.rules_digest,
-                code_version=code_version(),
-            )
-        finally:
-            witness.update(log)
+    quarantine, blocked = open_quarantine(study), open_block_list(study)
+    with at_work(study, log):
+        commit = erase(
+            log,
+            quarantine,
+            blocked,
+            site_id,
+            client_id,
+            by=by,
+            why=why,
+            clock=clock,
+            rules_digest=study.rules_digest,
+            code_version=code_version(),
+        )
         if commit is None:
             tag = blocked.person(site_id, client_id)
             earlier = [c for c in log.layout.erasures(site_id) if c.change and tag in c.change.blocked]
             if not earlier:
                 raise UserError(f"{site_id}: the log holds nothing of this client; is the pseudonym right?")
             commit = earlier[-1]
-        grace = timedelta(days=study.protocol.compaction.grace_days)
-        remove_replaced(log, quarantine, now=clock(), grace=grace)
+        remove_merged(study, log, clock)
         log.storage.remove_unfinished()
         quarantine.remove_unfinished()
     return commit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,13 +30,15 @@ class Traces:
         events: ids of the person's facts, of which no other client has one too.
         files: the segments with such rows.
         sealed: for each file of sealed lines what stays in it.
+        released: (commit, line) of what was held back and let in later.
         lines: (commit, line, fact) of what was sealed.
     """
 
     salts: set[bytes] = field(default_factory=set)
     events: set[str] = field(default_factory=set)
     files: list[Stored] = field(default_factory=list)
-    sealed: dict[str, list[str]] = field(default_factory=dict)
+    sealed: dict[str, list[tuple[int, int, list[str], str]]] = field(default_factory=dict)
+    released: set[tuple[int, int]] = field(default_factory=set)
     lines: set[tuple[int, int, int]] = field(default_factory=set)
 
 
@@ -68,6 +69,10 @@ def traces(log: EventLog, quarantine: Quarantine, site_id: str, client_id: str) 
         found.events = set(named["event_id"].drop_nulls()) - set(others["event_id"])
         nameless = rows.filter(pl.col("event_id").is_in(list(found.events)) & pl.col("client_id").is_null())
         found.salts = {*named["salt"], *nameless["salt"]}
+        for file, part, line in named.select("filename", "part", "line_number").rows():
+            commit = log.commits()[names[file].parts[part].commit - 1]
+            if commit.kind == "release" and commit.act:
+                found.released |= {(seq, line) for seq in commit.act.commits}
         _look_at_sealed(log, quarantine, site_id, client_id, found)
         numbered = {
             (names[file].parts[part].commit, line, fact): salt
@@ -89,11 +94,15 @@ def _look_at_sealed(
         if digest is None:
             continue
         kept, lines = [], set()
-        for entry in quarantine.entries(site_id, digest):
-            if speaks_of(entry["text"], client_id.__eq__, found.events.__contains__):
-                lines.add((commit.seq, entry["line_number"], entry["fact"]))
+        for held in quarantine.lines(site_id, digest):
+            number, fact, _, text = held
+            is_theirs = (commit.seq, number) in found.released or speaks_of(
+                text, client_id.__eq__, found.events.__contains__
+            )
+            if fact and is_theirs:
+                lines.add((commit.seq, number, fact))
             else:
-                kept.append(json.dumps(entry, ensure_ascii=False))
+                kept.append(held)
         if lines:
             found.sealed[digest] = kept
             found.lines |= lines
@@ -142,7 +151,11 @@ def erase(
         swaps = tuple(
             _swap(log, stored, frames[stored.segment.sha256], found.salts) for stored in found.files
         )
-        sealed = {digest: quarantine.put_back(site_id, kept) for digest, kept in found.sealed.items()}
+        sealed = {
+            # Fact 0 is the header of a table, which is nothing without its lines.
+            digest: quarantine.keep(site_id, kept) if any(fact for _, fact, _, _ in kept) else None
+            for digest, kept in found.sealed.items()
+        }
         less = _less(log, site_id, found, frames)
         tags = [blocked.person(site_id, client_id), *(blocked.fact(site_id, e) for e in sorted(found.events))]
         # What an erasure that died before its commit has written is the same to the byte, and is used now.

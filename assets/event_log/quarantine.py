@@ -5,10 +5,10 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from typing import Any
 
 from dyadlog.assets.event_log.records import sha256
 from dyadlog.assets.event_log.storage import Storage
+from dyadlog.schemas.errors import LogDamagedError
 
 _KEY = "line-hash.key"
 
@@ -37,7 +37,7 @@ class Quarantine:
 
         Args:
             site_id: the site.
-            held: line number, fact number, codes, text.
+            held: line number, fact number, codes, text; the header of a table as fact 0.
 
         Returns:
             SHA-256 of the stored bytes, which is also the file's name.
@@ -51,19 +51,6 @@ class Quarantine:
         self._storage.put(self.name_of(site_id, digest), data)
         return digest
 
-    def put_back(self, site_id: str, entries: list[str]) -> str | None:
-        """Store what is left of sealed lines durably. Returns its SHA-256; None if nothing is left."""
-        data = "".join(f"{entry}\n" for entry in entries).encode()
-        if not data:
-            return None
-        digest = sha256(data)
-        self._storage.put(self.name_of(site_id, digest), data)
-        return digest
-
-    def entries(self, site_id: str, digest: str) -> list[dict[str, Any]]:
-        """Sealed lines, taken apart. Raises FileNotFoundError."""
-        return [json.loads(line) for line in self.sealed(site_id, digest).splitlines()]
-
     def remove(self, site_id: str, digest: str) -> None:
         """Take sealed lines away, durably."""
         self._storage.remove(self.name_of(site_id, digest))
@@ -75,6 +62,20 @@ class Quarantine:
     def remove_unfinished(self) -> None:
         """Take away what writers that died have left half-written."""
         self._storage.remove_unfinished()
+
+    def lines(self, site_id: str, digest: str) -> list[tuple[int, int, list[str], str]]:
+        """What `keep` stored.
+
+        Raises:
+            FileNotFoundError: nothing is stored under this name.
+            LogDamagedError: it is not what was stored.
+        """
+        data = self.sealed(site_id, digest)
+        if sha256(data) != digest:
+            name = self.name_of(site_id, digest)
+            raise LogDamagedError(f"quarantine/{name} has other bytes than were written")
+        told = [json.loads(line) for line in data.splitlines()]
+        return [(one["line_number"], one["fact"], one["codes"], one["text"]) for one in told]
 
     def name_of(self, site_id: str, digest: str) -> str:
         """Name of sealed lines in the quarantine."""

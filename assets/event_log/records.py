@@ -12,7 +12,7 @@ GENESIS = "0" * 64
 # A site's receipt prints this many digits of the head: too many to find another commit with the same ones.
 RECEIPT_DIGITS = 16
 
-Kind = Literal["delivery", "duplicate_delivery", "rejected_file", "erasure", "compaction"]
+Kind = Literal["delivery", "duplicate_delivery", "rejected_file", "release", "void", "erasure", "compaction"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ KINDS: dict[Kind, KindOfCommit] = {
     # The very bytes of an earlier delivery under another name.
     "duplicate_delivery": KindOfCommit(is_file=True, has_rows=False, has_act=False),
     "rejected_file": KindOfCommit(is_file=True, has_rows=False, has_act=False),
+    # Lines of one delivery that were held back and pass the rules now; its receipt counts these lines.
+    "release": KindOfCommit(is_file=False, has_rows=True, has_act=True),
+    # Deliveries that count no longer, with what was released of them.
+    "void": KindOfCommit(is_file=False, has_rows=False, has_act=True),
     # All that is stored of a person was taken out.
     "erasure": KindOfCommit(is_file=False, has_rows=False, has_act=True, has_change=True),
     # Many small segments of a site became one with the same rows.
@@ -96,11 +100,13 @@ class Act:
         by: who had it done.
         why: the reason, in words.
         commits: numbers of the commits that it is about, rising.
+        fields: of a release, what was said of its lines when they were held back: `code@field` -> number of lines.
     """
 
     by: str
     why: str
     commits: tuple[int, ...]
+    fields: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

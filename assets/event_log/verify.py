@@ -165,6 +165,8 @@ def _check(storage: Storage, commit: Commit, live: Mapping[str, Stored]) -> None
     receipt, where, kind = commit.receipt, f"commit {commit.seq}", KINDS.get(commit.kind)
     if kind is None or (kind.has_act, kind.has_change) != (commit.act is not None, commit.change is not None):
         raise LogDamagedError(f"{where}: not a kind of commit that this version of Dyadlog knows")
+    if commit.act and any(not 0 < seq < commit.seq for seq in commit.act.commits):
+        raise LogDamagedError(f"{where}: is about a commit that is not before it")
     if not receipt.balances:
         raise LogDamagedError(f"{where}: the receipt does not balance")
     for segment in commit.segments:
@@ -213,6 +215,7 @@ def _check_sealed(commit: Commit, layout: Layout, quarantine: Quarantine, storag
     if sha256(sealed) != digest:
         raise LogDamagedError(f"{where}: quarantine/{name} has other bytes than were written")
     if digest != commit.quarantine_sha256:
-        told = sorted(quarantine.line_hash(entry["text"]) for entry in quarantine.entries(site_id, digest))
+        lines = quarantine.lines(site_id, digest)
+        told = sorted(quarantine.line_hash(text) for _, fact, _, text in lines if fact)
         if told != line_hashes(storage, layout, site_id, commit.seq):
             raise LogDamagedError(f"{where}: quarantine/{name} holds other lines than were held back")

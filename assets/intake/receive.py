@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -142,10 +142,28 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
     )
 
 
+@contextmanager
+def at_work(study: Study, log: EventLog) -> Iterator[None]:
+    """Write to the log: one at a time, from its signed head to a new one."""
+    witness = open_witness(study)
+    with log.storage.writing():
+        witness.begin(log)
+        try:
+            yield
+        finally:
+            witness.update(log)
+
+
+def remove_merged(study: Study, log: EventLog, clock: Callable[[], datetime] = utc_now) -> None:
+    """Remove files that others stand for, when their time has come; for who is `at_work`."""
+    grace = timedelta(days=study.protocol.compaction.grace_days)
+    remove_replaced(log, open_quarantine(study), now=clock(), grace=grace)
+
+
 def merge_segments(
     study: Study, log: EventLog, site_id: str, at_least: int, clock: Callable[[], datetime] = utc_now
 ) -> Commit | None:
-    """Merge a site's small segments if there are so many; for who is `writing` the log."""
+    """Merge a site's small segments if there are so many; for who is `at_work`."""
     if len(log.layout.small(site_id)) < at_least:
         return None
     from dyadlog.assets.event_log.compact import compact
@@ -176,11 +194,8 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
-    witness = open_witness(study)
-    with log.storage.writing(), ExitStack() as open_now:
-        witness.begin(log)
-        grace = timedelta(days=study.protocol.compaction.grace_days)
-        remove_replaced(log, quarantine, now=clock(), grace=grace)
+    with at_work(study, log), ExitStack() as open_now:
+        remove_merged(study, log, clock)
         seen = Seen(study)
         readers: Readers | None = None
         came = set()
@@ -212,5 +227,4 @@ def receive(
             for site_id in sorted(came):
                 merge_segments(study, log, site_id, study.protocol.compaction.segments, clock)
         finally:
-            witness.update(log)
             seen.save()

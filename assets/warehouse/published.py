@@ -61,7 +61,7 @@ def current(study: Study) -> Path | None:
 
 
 @contextmanager
-def building(study: Study) -> Iterator[None]:
+def under_way(study: Study) -> Iterator[None]:
     """Say that marts are being built, so that an erasure can wait for those that began before it."""
     with (marts_folder(study) / ".building").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
