@@ -232,7 +232,10 @@ class LocalStorage:
 
     def remove_unfinished(self) -> None:
         """See `Storage.remove_unfinished`."""
-        self._sweep(self._made(self.locate(_WAITING)), 0.0)
+        waiting = self._made(self.locate(_WAITING))
+        self._sweep(waiting, 0.0)
+        # What was put long ago left a name here, and a power cut would show it again.
+        self._disk.sync_folder(waiting)
 
     def locate(self, name: str) -> str:
         """See `Storage.locate`."""
