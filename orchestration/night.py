@@ -10,6 +10,7 @@ from typing import Any
 
 from dyadlog.assets.intake.receive import open_log, waiting_files
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
+from dyadlog.orchestration.guard import DISK_FULL, is_disk_full
 from dyadlog.orchestration.heartbeat import beat, miss, read_heartbeat
 from dyadlog.orchestration.watch import Watcher, watched_by
 from dyadlog.schemas.study import Study
@@ -72,9 +73,8 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
             )
             _forget_old_runs(instance)
     except Exception as error:  # Dagster's own storage: its messages are not ours to show
-        raise NightFailedError(
-            f"Dagster could not record the run in {home}: {type(error).__name__}"
-        ) from None
+        why = DISK_FULL if is_disk_full(error) else type(error).__name__
+        raise NightFailedError(f"Dagster could not record the run in {home}: {why}") from None
     if not result.success:
         raise NightFailedError(_why(result))
 
