@@ -21,7 +21,7 @@ import pytest
 
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
-from dyadlog.assets.event_log.records import KINDS, Act, Change, Kind, Receipt, Segment, Swap, sha256
+from dyadlog.assets.event_log.records import Act, Change, Commit, Kind, Receipt, Segment, Swap, sha256
 from dyadlog.assets.event_log.remove import names_of_unused, remove_replaced
 from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.schemas.errors import LogDamagedError
@@ -48,8 +48,22 @@ class File:
         return File(self.name, tuple(part.replace(SECRET, b"") for part in self.parts), sealed)
 
 
-# A file that comes, or what is done to what came.
-Work = File | Kind
+@dataclass(frozen=True)
+class Deed:
+    """What a person has done to a delivery: some of its lines released, or all of it voided."""
+
+    kind: Kind
+    of: File
+    parts: tuple[bytes, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.of.name}"
+
+
+def name_of(commit: Commit) -> str:
+    told = commit.receipt.file_name
+    return told if commit.kind == "delivery" else f"{commit.kind} {told}"
 
 
 def bring(log: EventLog, quarantine: LocalStorage, file: File) -> None:
@@ -123,8 +137,42 @@ def clear(log: EventLog, sealing: LocalStorage) -> None:
     sealing.remove_unfinished()
 
 
-def known(log: EventLog, file: File) -> bool:
-    if all(c.receipt.file_name != file.name for c in log.commits()):
+def delivered(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    if all(name_of(c) != deed.of.name for c in log.commits()):
+        bring(log, quarantine, deed.of)
+
+
+def act(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    """The steps of `release_held` and `void` that touch the disk, in their order."""
+    delivered(log, quarantine, deed)
+    while True:
+        after = log.head()
+        if known(log, deed):
+            return
+        stored = tuple(log.put_segment(part, 1) for part in deed.parts)
+        try:
+            commit_deed(log, after, deed, stored)
+        except RacedError:
+            continue
+        return
+
+
+def commit_deed(log: EventLog, after: Any, deed: Deed, stored: tuple[Segment, ...]) -> None:
+    about = tuple(c.seq for c in log.commits() if name_of(c) == deed.of.name)
+    log.append(
+        after,
+        deed.kind,
+        Receipt("site-a", deed.of.name, 1, "0" * 64),
+        received_at=NOW,
+        rules_digest="r",
+        code_version="v",
+        segments=stored,
+        act=Act("who", "why", about),
+    )
+
+
+def known(log: EventLog, file: File | Deed) -> bool:
+    if all(name_of(c) != file.name for c in log.commits()):
         return False
     log.settle()
     return True
@@ -145,12 +193,16 @@ def commit(log: EventLog, after: Any, file: File, stored: tuple[Segment, ...]) -
     )
 
 
+Work = File | Deed | Kind
+
+
 @dataclass(frozen=True)
 class Ways:
     """How the log is written: the real one, or one with a mistake."""
 
     storage: Callable[..., LocalStorage] = LocalStorage
     bring: Callable[[EventLog, LocalStorage, File], None] = bring
+    act: Callable[[EventLog, LocalStorage, Deed], None] = act
     change: Callable[[EventLog, LocalStorage, Kind], None] = change
 
     def night(self, disk: SimulatedDisk, files: Sequence[Work], told: set[str]) -> None:
@@ -165,13 +217,14 @@ class Ways:
 
     def work(self, log: EventLog, quarantine: LocalStorage, files: Sequence[Work], told: set[str]) -> None:
         for work in files:
-            if isinstance(work, File):
+            if isinstance(work, Deed):
+                self.act(log, quarantine, work)
+            elif isinstance(work, File):
                 # A person who was erased stays out: the file is as if it did not say it.
                 self.bring(log, quarantine, work.without_secret() if "erasure" in told else work)
-                told.add(work.name)
             else:
                 self.change(log, quarantine, work)
-                told.add(work)
+            told.add(work if isinstance(work, str) else work.name)
 
 
 class Enough(Exception):
@@ -225,10 +278,10 @@ class Explorer:
                 except (LogDamagedError, OSError, ValueError) as error:
                     raise ViolationError(f"{type(error).__name__}: {error}") from error
 
-    def _files(self) -> list[File]:
+    def _files(self) -> list[Work]:
         dice = self._dice
         shared = dice.randbytes(dice.randint(2, 40))
-        return [
+        files = [
             File(
                 f"{dice.getrandbits(32):08x}",
                 tuple(
@@ -238,15 +291,19 @@ class Explorer:
             )
             for _ in range(dice.randint(1, 3))
         ]
+        chance = dice.random()
+        if chance < 0.2:
+            return [files[0], Deed("release", files[0], (dice.randbytes(dice.randint(2, 40)),))]
+        return [files[0], Deed("void", files[0])] if chance < 0.4 else [*files]
 
     def _bytes(self, least: int, most: int) -> bytes:
         """What a file says, sometimes about the person who will be erased."""
         data = self._dice.randbytes(self._dice.randint(least, most))
         return data + SECRET if self._dice.random() < 0.4 else data
 
-    def _changes(self, files: list[File]) -> None:
+    def _changes(self, files: list[Work]) -> None:
         """Power cuts while segments are merged and a person is erased, perhaps after a night that was killed."""
-        self._brought = {file.name: file for file in files}
+        self._brought = {file.name: file for file in files if isinstance(file, File)}
         disk, told = SimulatedDisk(), set[str]()
         if self._dice.random() < 0.5:
             (at,) = self._moments(files, 1)
@@ -261,14 +318,14 @@ class Explorer:
             for _ in self._watch("power cut in a change, again", steps, restart(image), set(before)):
                 pass
 
-    def _power_cuts(self, files: list[File]) -> None:
+    def _power_cuts(self, files: list[Work]) -> None:
         """Power cuts in a night; and, from a sample of what they leave, in the night after it."""
         left = list(self._watch("power cut", files, SimulatedDisk(), set()))
         for image, told in self._dice.sample(left, len(left) // 5):
             for _ in self._watch("power cut in recovery", files, restart(image), set(told)):
                 pass
 
-    def _kill_then_power_cut(self, files: list[File]) -> None:
+    def _kill_then_power_cut(self, files: list[Work]) -> None:
         """A night is killed and the machine stays up; the power fails in the next one."""
         for at in self._moments(files, 12):
             disk, told = SimulatedDisk(), set[str]()
@@ -280,11 +337,12 @@ class Explorer:
                 for _ in self._watch("power cut after a kill", files, disk, told):
                     pass
 
-    def _second_writer(self, files: list[File]) -> None:
+    def _second_writer(self, files: list[Work]) -> None:
         """Another night, that no lock kept out, does all its work between two calls of the first one.
 
         It began either just then, or before the first one.
         """
+        assert isinstance(files[0], File)
         twin = File("twin", files[0].parts, files[0].sealed)
         for at in self._moments(files, 4):
             disk, told = SimulatedDisk(), set[str]()
@@ -294,12 +352,14 @@ class Explorer:
                 pass
             others = [*self._files(), twin, *(files if self._dice.random() < 0.5 else ())]
             self._dice.shuffle(others)
+            if isinstance(files[-1], Deed) and self._dice.random() < 0.5:
+                others = files[-1:]
             night = partial(self.ways.work, *early) if began_early else None
 
             def interrupt(
                 disk: SimulatedDisk = disk,
                 told: set[str] = told,
-                others: list[File] = others,
+                others: list[Work] = others,
                 night: Any = night,
             ) -> None:
                 disk.after = _ignore
@@ -311,7 +371,7 @@ class Explorer:
             for image in disk.survivors(self._dice):
                 self._check("two writers", image, told)
 
-    def _moments(self, files: list[File], most: int) -> list[int]:
+    def _moments(self, files: list[Work], most: int) -> list[int]:
         """Some of the calls of a night, by number."""
         calls = []
         disk = SimulatedDisk()
@@ -366,11 +426,13 @@ class Explorer:
         storage = LocalStorage(Path("/study/log"), disk=disk)
         log = EventLog(storage)
         commits = log.commits()  # the chain is whole
-        names = [c.receipt.file_name for c in commits if KINDS[c.kind].is_file]
-        if not (told - KINDS.keys()).issubset(names):
+        names = [name_of(c) for c in commits if not c.change]
+        if not (told - {"erasure", "compaction"}).issubset(names):
             raise ViolationError("an acknowledged delivery is lost")
         if len(set(names)) < len(names):
             raise ViolationError("a delivery is there twice")
+        if any(seq >= c.seq for c in commits if c.act for seq in c.act.commits):
+            raise ViolationError("a deed stands before its delivery")
         if len(storage.names("commits")) > len(commits):
             raise ViolationError("a commit stands behind a gap")
         held = b""
@@ -525,6 +587,27 @@ def give_up_the_race(log: EventLog, quarantine: LocalStorage, file: File) -> Non
         return
 
 
+def act_without_a_look(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    """Does not see, when it lost a race, that somebody else has done it."""
+    delivered(log, quarantine, deed)
+    done = known(log, deed)
+    while not done:
+        after = log.head()
+        try:
+            commit_deed(log, after, deed, tuple(log.put_segment(part, 1) for part in deed.parts))
+        except RacedError:
+            continue
+        done = True
+
+
+def release_commit_first(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    delivered(log, quarantine, deed)
+    if not known(log, deed):
+        commit_deed(log, log.head(), deed, tuple(Segment(sha256(p), len(p), 1) for p in deed.parts))
+    for part in deed.parts:
+        log.put_segment(part, 1)
+
+
 def remove_first(log: EventLog, sealing: LocalStorage, kind: Kind) -> None:
     """Takes the segments away before the commit says what stands for them."""
     real = log.append
@@ -617,6 +700,8 @@ MUTANTS = {name: Ways(storage=storage) for name, storage in STEPS.items()} | {
     "sealed after the commit": Ways(bring=seal_last),
     "decided on one head, appended after another": Ways(bring=append_blindly),
     "the loser of a race gives up": Ways(bring=give_up_the_race),
+    "the loser of a race does again what was done": Ways(act=act_without_a_look),
+    "commit before the segments of a release": Ways(act=release_commit_first),
     "removed before the commit": Ways(change=remove_first),
     "removed, but not for good": Ways(storage=ForgetsToRemove),
     "half-written things are left": Ways(storage=LeavesUnfinished),
