@@ -219,6 +219,8 @@ def explain(
 
 app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_commands.release_held)
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
+app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
+app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")

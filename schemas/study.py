@@ -112,6 +112,39 @@ class Dropout(Strict):
     landmark: Positive = 2
 
 
+WithdrawalMode = Literal["stop_future", "exclude", "erase"]
+
+
+class Consent(Strict):
+    """What the legal basis of the study allows when a client withdraws consent, from the mildest to the strongest.
+
+    A withdrawal that asks for more than `withdrawals` lists is honoured as the strongest of them that is milder.
+    """
+
+    withdrawals: Listed[WithdrawalMode] = ("stop_future", "exclude", "erase")
+
+    @model_validator(mode="after")
+    def _always_stops(self) -> Consent:
+        if "stop_future" not in self.withdrawals:
+            raise ValueError("`stop_future` among `withdrawals`: no withdrawal can be passed over")
+        return self
+
+    def honoured(self) -> dict[WithdrawalMode, WithdrawalMode]:
+        """What is done for what a withdrawal asks."""
+        order: tuple[WithdrawalMode, ...] = ("stop_future", "exclude", "erase")
+        return {
+            asked: max((m for m in self.withdrawals if order.index(m) <= number), key=order.index)
+            for number, asked in enumerate(order)
+        }
+
+
+class Compaction(Strict):
+    """When a night merges a site's small segments into one: from `segments` on; the old files stay `grace_days`."""
+
+    segments: Annotated[int, Field(ge=2)] = 64
+    grace_days: Annotated[int, Field(ge=0)] = 7
+
+
 class Limits(Strict):
     """Caps on what a file may do to the machine."""
 
@@ -143,6 +176,8 @@ class Protocol(Strict):
     dropout: Dropout = Dropout()
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
+    consent: Consent = Consent()
+    compaction: Compaction = Compaction()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
 

@@ -9,10 +9,10 @@ import duckdb
 import polars as pl
 
 from dyadlog.assets.event_log import segment, upcast
+from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
 from dyadlog.assets.event_log.standing import released, voided
-from dyadlog.assets.event_log.storage import Storage
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
@@ -64,7 +64,10 @@ TABLES: dict[str, Columns] = {
         "field": pl.String,
         "n": pl.Int64,
     },
-    "log.segment": {"file": pl.String, "commit_seq": pl.Int64},
+    "log.segment": {"file": pl.String, "part": pl.Int32, "commit_seq": pl.Int64},
+    "log.erased": {"commit_seq": pl.Int64}
+    | dict.fromkeys(("lines", "facts", "accepted", "duplicate", "held_back"), pl.Int64),
+    "study.withdrawal": {"asked": pl.String, "honoured": pl.String},
     "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
     "study.site": {"site_id": pl.String},
     "study.measure": dict.fromkeys(
@@ -105,8 +108,11 @@ TABLES: dict[str, Columns] = {
 }
 
 
-def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
-    """Make `log.commit`, `log.act`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`.
+def load_log(duck: duckdb.DuckDBPyConnection, log: EventLog, commits: Sequence[Commit]) -> None:
+    """Make the tables of the log.
+
+    These are `log.commit`, `log.act`, `log.remark` (one row per code and field of a receipt), `log.erased` (what the log
+    lacks of a receipt, because a person was erased) and the view `log.fact`.
 
     `log.commit` has the files with their receipts as they were given, `log.act` what was done to them later. Remarks
     about lines that were released are taken back.
@@ -131,11 +137,14 @@ def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequenc
     acts = [
         _told(c) | {"about": c.act.commits[0], "done_by": c.act.by, "why": c.act.why}
         for c in commits
-        if c.act
+        if c.act and not c.change
     ]
     _load(duck, "log.act", acts)
     _load(duck, "log.remark", _remarks(commits))
-    segments = places(storage, commits)
+    shown = {c.seq for c in commits}
+    less = [vars(one) for c in log.layout.changes if c.change for one in c.change.less]
+    _load(duck, "log.erased", [one | {"commit_seq": one["commit"]} for one in less if one["commit"] in shown])
+    segments = places(log, commits)
     _load(duck, "log.segment", segments.to_dicts())
     if segments.is_empty():
         _load(duck, "log.fact", [])
@@ -171,6 +180,8 @@ def _remarks(commits: Sequence[Commit]) -> list[dict[str, Any]]:
             found[key] = found.get(key, 0) + sign * n
 
     for commit in commits:
+        if commit.change:
+            continue
         told = commit.receipt
         with_field = {name.split("@")[0] for name in told.fields}
         add(commit, told.fields | {code: n for code, n in told.codes.items() if code not in with_field}, 1)
@@ -198,6 +209,8 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
+    honoured = study.protocol.consent.honoured()
+    _load(duck, "study.withdrawal", [{"asked": a, "honoured": h} for a, h in honoured.items()])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(

@@ -84,7 +84,7 @@ class Worlds:
         self.mart = mart
         self._site = site_id
         self._chain = chain(mart)
-        inputs.load_log(self.duck, log.storage, log.commits()[:upto])
+        inputs.load_log(self.duck, log, log.commits()[:upto])
         inputs.load_study(self.duck, study)
         for layer in ("staging", "intermediate", "marts"):
             self.duck.execute(f"create schema {layer}")
