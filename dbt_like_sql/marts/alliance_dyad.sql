@@ -34,14 +34,27 @@ rating as (
   select
     session.*,
     score::decimal(18, 9) as exact_score,
-    ln(session_number + 1)::decimal(18, 12) as log_session,
-    (score - score_lag1)::decimal(18, 9) as step,
+    ln(session_number + 1)::decimal(18, 12) as exact_log,
+    (score - score_lag1)::decimal(18, 9) as exact_step,
     by_session,
     from_session,
     established_threshold
   from marts.alliance_session as session
   cross join study.alliance
   where score is not null
+),
+
+-- sums of these are the same in every build
+exact as (
+  select
+    *,
+    exact_score * exact_score as square,
+    session_number * session_number as session_square,
+    session_number * exact_score as session_product,
+    exact_log * exact_log as log_square,
+    exact_log * exact_score as log_product,
+    exact_step * exact_step as step_square
+  from rating
 ),
 
 summed as (
@@ -73,20 +86,20 @@ summed as (
     arg_min(score, session_number) filter (where session_number between 1 and 3) as early_first,
     min(session_number) filter (where session_number between 1 and 3) as early_first_session,
     sum(exact_score)::double as y,
-    sum(exact_score * exact_score)::double as yy,
+    sum(square)::double as yy,
     sum(session_number)::double as s,
-    sum(session_number * session_number)::double as ss,
-    sum(session_number * exact_score)::double as sy,
-    sum(log_session)::double as l,
-    sum(log_session * log_session)::double as ll,
-    sum(log_session * exact_score)::double as ly,
-    count(step)::integer as n_adjacent,
-    sum(step * step)::double as step_squares,
+    sum(session_square)::double as ss,
+    sum(session_product)::double as sy,
+    sum(exact_log)::double as l,
+    sum(log_square)::double as ll,
+    sum(log_product)::double as ly,
+    count(exact_step)::integer as n_adjacent,
+    sum(step_square)::double as step_squares,
     count(*) filter (where session_number between 1 and by_session)::integer as n_early,
     arg_max(common_mean, session_number) filter (where session_number between from_session and by_session) as last_early,
     max(session_number) filter (where session_number between from_session and by_session) as last_early_session,
     min(session_number) filter (where round(common_mean - established_threshold, 9) >= 0) as first_established_session
-  from rating
+  from exact
   group by site_id, client_id, episode_id, rater, instrument, version, occasion, scale
 ),
 

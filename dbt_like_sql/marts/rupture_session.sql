@@ -3,8 +3,8 @@
 -- scope: study
 -- One row for every session of which a source could say something, rupture or not: the figures, and in `rule_ids` the rules that
 -- call it a rupture (a row for each of them, with its resolution, stands in marts.rupture_event). Basis:
---   rating        a total alliance rating: change since the last one, own spread, distance from the mean in sigmas of the
---                 control chart; where there are ratings before sessions too, changes within the session and since the last
+--   rating        a total alliance rating: change since the last one, own spread, mean and mean moving range (the control chart);
+--                 where there are ratings before sessions too, changes within the session and since the last one
 --   form, event   a direct report could have been given; recognised: the client reports and the therapist does too
 --   recognition   source is the dyad: both could report
 --   coding        observers coded the session: the consensus if there is one, else the primary, else the second coding
@@ -47,7 +47,8 @@ known as (
     (rating.session_number - rating.previous_session_number)::integer as session_gap,
     rating.drop_size,
     rating.own_sd,
-    (rating.score - rating.mean) / nullif(rating.mean_range / (2 / sqrt(pi())), 0) as chart_sigmas,
+    rating.improvement_sign * rating.mean as mean,
+    rating.mean_range,
     rating.n_ratings,
     case when rating.occasion = 'post_session' then change.within_change end as within_change,
     case when rating.occasion = 'pre_session' then change.between_change end as between_change,
@@ -87,7 +88,8 @@ known as (
     null as session_gap,
     null as drop_size,
     null as own_sd,
-    null as chart_sigmas,
+    null as mean,
+    null as mean_range,
     null as n_ratings,
     null as within_change,
     null as between_change,
@@ -120,7 +122,8 @@ known as (
     null as session_gap,
     null as drop_size,
     null as own_sd,
-    null as chart_sigmas,
+    null as mean,
+    null as mean_range,
     null as n_ratings,
     null as within_change,
     null as between_change,
@@ -152,7 +155,8 @@ known as (
     null as session_gap,
     null as drop_size,
     null as own_sd,
-    null as chart_sigmas,
+    null as mean,
+    null as mean_range,
     null as n_ratings,
     null as within_change,
     null as between_change,
@@ -184,7 +188,8 @@ known as (
     null as session_gap,
     null as drop_size,
     null as own_sd,
-    null as chart_sigmas,
+    null as mean,
+    null as mean_range,
     null as n_ratings,
     null as within_change,
     null as between_change,
