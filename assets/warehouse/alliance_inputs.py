@@ -10,7 +10,7 @@ import polars as pl
 from dyadlog.schemas.ruptures import RuptureRule
 from dyadlog.schemas.study import Study
 
-_RULE_TEXTS = ("family", "spread", "instrument", "intensity_scale", "resolution_scale", "status")
+_RULE_TEXTS = ("family", "spread", "intensity_scale", "resolution_scale", "status")
 _RULE_NUMBERS = (
     "k",
     "reference_sd",
@@ -33,7 +33,8 @@ TABLES: dict[str, Mapping[str, Any]] = {
     "study.alliance_pair": dict.fromkeys(
         ("instrument", "version", "therapist_instrument", "therapist_version"), pl.String
     ),
-    "study.rupture_rule": {"rule_id": pl.String}
+    # not `instrument`: that is the form of a rating elsewhere, and this the one of direct reports
+    "study.rupture_rule": {"rule_id": pl.String, "report_form": pl.String}
     | dict.fromkeys(_RULE_TEXTS, pl.String)
     | dict.fromkeys(_RULE_NUMBERS, pl.Float64)
     | {"repair_window": pl.Int32, "min_ratings": pl.Int32, "significance_from": pl.Int32}
@@ -96,6 +97,7 @@ def _rule(rule: RuptureRule, study: Study) -> dict[str, Any]:
         | {name: list(getattr(rule, name)) for name in _RULE_LISTS}
         | {
             "rule_id": rule.id,
+            "report_form": rule.instrument,
             "repair_window": rule.window,
             "min_ratings": least if rule.min_ratings is None else rule.min_ratings,
         }

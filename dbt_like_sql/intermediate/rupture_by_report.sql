@@ -27,7 +27,7 @@ judged as (
     direct.event_id
   from intermediate.rupture_direct as direct
   inner join rule
-    on (direct.basis = 'form' and rule.family = 'form' and direct.instrument = rule.instrument)
+    on (direct.basis = 'form' and rule.family = 'form' and direct.instrument = rule.report_form)
     or (direct.basis = 'event' and rule.family = 'report')
   union all
   select

@@ -5,7 +5,7 @@
 -- first counts. Basis event: the session was held, at a site where this perspective reports ruptures by event at all.
 
 with form_rule as (
-  select distinct instrument, intensity_scale, resolution_scale, above
+  select distinct report_form, intensity_scale, resolution_scale, above
   from study.rupture_rule
   where family = 'form'
 ),
@@ -13,7 +13,7 @@ with form_rule as (
 scale as (
   select score.*, form_rule.intensity_scale, form_rule.resolution_scale, form_rule.above
   from marts.instrument_score as score
-  inner join form_rule on score.instrument = form_rule.instrument
+  inner join form_rule on score.instrument = form_rule.report_form
   where score.session_number is not null and score.scale in (form_rule.intensity_scale, form_rule.resolution_scale)
 ),
 

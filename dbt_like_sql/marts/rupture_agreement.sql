@@ -69,7 +69,7 @@ judged as (
   from entry
   inner join rule
     on case rule.family
-      when 'form' then entry.part[2] = 'form' and entry.part[3] = rule.instrument
+      when 'form' then entry.part[2] = 'form' and entry.part[3] = rule.report_form
       when 'report' then entry.part[2] = 'event'
       when 'recognised' then entry.part[2] = 'recognition'
       when 'marker' then entry.part[2] = 'coding'
