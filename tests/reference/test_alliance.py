@@ -512,3 +512,58 @@ def test_control_charts_by_qcc(lab: Lab, compared: Compared, case: str) -> None:
             if key[:2] in lows
         ),
     )
+
+
+# --- response surface ------------------------------------------------------------------------------
+
+RSA = "response_surface_rsa"
+SURFACES = {"motcon": "motcon", "selfother_iq": "iq", "selfother_valueimportance": "value"}
+
+
+def test_response_surfaces_by_lm_and_rsa(tmp_path: Path, compared: Compared) -> None:
+    """z is put in as a change from 0, x and y as one rating each."""
+    forms = {name: ("alliance", "higher") for name in SURFACES.values()}
+    forms |= {f"z-{form}": ("outcome", "higher") for form in forms}
+    case = Case(tmp_path, forms, alliance={"common_range": {"min": -10000.0, "max": 10000.0}})
+    for name, form in SURFACES.items():
+        for row in read(RSA, f"input_{name}.csv"):
+            client = ident(f"{form}-{row['id']}")
+            for rater, column in (("client", "x"), ("therapist", "y")):
+                rate(case, "site-a", client, form, 1, number(row[column]), rater=rater)
+            case.score("site-a", client, f"z-{form}", "intake", 0)
+            case.score("site-a", client, f"z-{form}", "end", number(row["z"]))
+    found = rows_of(
+        case.night(),
+        "marts.response_surface",
+        "instrument centering parameter | estimate se n_dyads r2 sigma",
+        "outcome_instrument = 'z-' || instrument",
+    )
+
+    def key(row: dict[str, str]) -> tuple[str, str, str]:
+        return SURFACES[row["dataset"]], row["centering"], row["parameter"].split("_")[0]
+
+    rows = read(RSA, "expected_surface.csv")
+    by_lm = [row for row in rows if row["source"] == "lm"]
+    assert {key(row) for row in by_lm} == set(found)
+    for ours, theirs in (("estimate", "estimate"), ("se", "se"), ("n_dyads", "n")):
+        compared.same(
+            RSA,
+            f"lm: {ours}",
+            ((key(row), number(row[theirs]), float(found[key(row)][ours])) for row in by_lm),
+        )
+    compared.same(
+        RSA,
+        "RSA(full): estimate",
+        ((key(row), number(row["estimate"]), found[key(row)]["estimate"]) for row in rows if row not in by_lm),
+        tolerance=1e-4,
+        note="iterative (lavaan)",
+    )
+    for ours in ("r2", "sigma"):
+        compared.same(
+            RSA,
+            f"fit: {ours}",
+            (
+                (key({**row, "parameter": "b0"}), number(row[ours]), found[key({**row, "parameter": "b0"})][ours])
+                for row in read(RSA, "expected_fit.csv")
+            ),
+        )
