@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import pi, sqrt
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def sudden(points: list[tuple[int, int]]) -> Iterator[tuple[int, Found]]:
 def chart(points: list[tuple[int, int]], k: float, d2: float) -> Iterator[tuple[int, Found]]:
     scores = [y for _, y in points]
     mean = statistics.fmean(scores)
-    ranges = [abs(b - a) for a, b in zip(scores, scores[1:], strict=False)]
+    ranges = [abs(b - a) for a, b in pairwise(scores)]
     sigma = statistics.fmean(ranges) / d2
     for place, (session, score) in enumerate(points):
         if round(mean - k * sigma - score, 9) > 0:

@@ -482,9 +482,7 @@ def test_control_charts_by_qcc(lab: Lab, compared: Compared, case: str) -> None:
     def by_range(row: dict[str, str]) -> bool:
         return row.get("std_dev_method", "MR") == "MR"
 
-    limits = [
-        row for row in read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")
-    ]
+    limits = read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")
     limits = [row for row in limits if by_range(row) and number(row["center"]) is not None]
     sigma = "sigma" if case == SYNTHETIC else "std_dev"
     compared.same(
