@@ -13,6 +13,7 @@ from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
 from dyadlog.assets.event_log.standing import released, voided
+from dyadlog.assets.warehouse import alliance_inputs
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
@@ -99,7 +100,8 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
-    "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
+    **alliance_inputs.TABLES,
+    "study.threshold": {"not_on_track_z": pl.String}
     | {"completeness_warn": pl.Float64}
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
@@ -212,13 +214,14 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
     honoured = study.protocol.consent.honoured()
     _load(duck, "study.withdrawal", [{"asked": a, "honoured": h} for a, h in honoured.items()])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
+    for name, made in alliance_inputs.rows(study).items():
+        _load(duck, name, made)
     thresholds = study.protocol.thresholds
     _load(
         duck,
         "study.threshold",
         [
             {
-                "rupture_drop_k": f"{thresholds.rupture_drop_k:g}",
                 "not_on_track_z": f"{thresholds.not_on_track_z:g}",
                 "completeness_warn": thresholds.completeness_warn,
                 **{name: getattr(thresholds, name) for name in _WHOLE_THRESHOLDS},

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dyadlog.assets.warehouse.logistic import logistic
 from dyadlog.assets.warehouse.logrank import logrank
+from dyadlog.assets.warehouse.surface import SURFACE_STEP
 
 Floats = NDArray[np.float64]
 Slopes = list[dict[str, float | None]]
@@ -225,6 +226,7 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 # Function, types of what it takes, type of what it gives.
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
+    "response_surface": SURFACE_STEP,
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
     "logrank": (
         logrank,
