@@ -82,6 +82,7 @@ class Thresholds(Strict):
     `completeness_min_expected`: expected forms below which nothing is said.
     `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
     `coder_drift_ratio`: how many times more than the other coder one marks in double-coded sessions before it is said.
+    `coder_band_sessions`: double-coded sessions of a coder that are taken together (marts.coder_drift).
     `quiet_days`: days without a delivery that are remarked.
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
     """
@@ -94,6 +95,7 @@ class Thresholds(Strict):
     completeness_min_expected: Positive = 10
     keying_min_forms: Positive = 20
     coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
+    coder_band_sessions: Annotated[int, Field(ge=2)] = 10
     quiet_days: Positive = 7
     last_night_hours: Annotated[float, Field(gt=0)] = 30.0
 
@@ -110,6 +112,21 @@ class Dropout(Strict):
     few_sessions: Positive = 4
     protocol_sessions: Positive | None = None
     landmark: Positive = 2
+
+
+class Interviews(Strict):
+    """Recall interviews that the protocol plans: about which sessions, with whom, at which sites (all by default).
+
+    `clients`: `asked` (those of whom any interview is reported) or `all` who have a session.
+    """
+
+    sessions: Annotated[Listed[Positive], Field(min_length=1)]
+    perspectives: Annotated[Listed[Literal["client", "therapist"]], Field(min_length=1)] = (
+        "client",
+        "therapist",
+    )
+    clients: Literal["asked", "all"] = "asked"
+    sites: Listed[Name] = ()
 
 
 class Limits(Strict):
@@ -141,6 +158,7 @@ class Protocol(Strict):
     outcomes: Listed[OutcomeRule] | None = None
     sudden_gains: Listed[SuddenRule] | None = None
     dropout: Dropout = Dropout()
+    interviews: Interviews | None = None
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
@@ -347,4 +365,8 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
                 ("measures", index, "sessions"),
                 f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
             )
+    for index, name in enumerate(protocol.interviews.sites if protocol.interviews else ()):
+        if name not in study.site_ids:
+            sites_known = ", ".join(study.site_ids)
+            mistake(("interviews", "sites", index), f"found {name!r}, expected one of {sites_known}")
     return problems + judging_mistakes(file, protocol, study.instruments, study.norms)

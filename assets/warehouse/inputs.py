@@ -30,6 +30,7 @@ _WHOLE_THRESHOLDS = (
     "completeness_min_expected",
     "keying_min_forms",
     "coder_drift_ratio",
+    "coder_band_sessions",
     "quiet_days",
 )
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
@@ -91,6 +92,8 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
+    "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
+    | {"asked_only": pl.Boolean},
     "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
     | {"completeness_warn": pl.Float64}
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
@@ -146,6 +149,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
+    _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(
@@ -260,6 +264,24 @@ def _dropout(study: Study) -> dict[str, Any]:
         "protocol_sessions": said.protocol_sessions,
         "landmark": said.landmark,
     }
+
+
+def _interviews(study: Study) -> list[dict[str, Any]]:
+    """Every recall interview that the protocol plans for a client of a site."""
+    planned = study.protocol.interviews
+    if planned is None:
+        return []
+    return [
+        {
+            "site_id": site,
+            "session_number": number,
+            "perspective": perspective,
+            "asked_only": planned.clients == "asked",
+        }
+        for site in planned.sites or study.site_ids
+        for number in planned.sessions
+        for perspective in planned.perspectives
+    ]
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:

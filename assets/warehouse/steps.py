@@ -1,4 +1,4 @@
-"""What SQL cannot do exactly: iterative estimates, as functions that models call (`-- python:` in their header).
+"""What SQL cannot do exactly: iterative estimates and quantiles, as functions that models call (`-- python:` in their header).
 
 A model stays one SELECT, with its lineage and scope: it hands over lists in a stated order and takes the answer. Every
 step starts from a fixed point, stops at a fixed tolerance, sees its input in the order of the model, and rounds what it
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
+
+from dyadlog.assets.warehouse import agreement
 
 Floats = NDArray[np.float64]
 Slopes = list[dict[str, float | None]]
@@ -223,6 +225,7 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
+    "coder_agreement": (agreement.coder_agreement, ("VARCHAR[]", "VARCHAR[]", "DOUBLE[]"), agreement.RESULT),
 }
 
 
