@@ -141,7 +141,7 @@ class Protocol(Strict):
     """What `study.yaml` says.
 
     `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
-    study.yaml. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
+    study.yaml. `shared_therapist_ids`: an id of a therapist means the same person at every site. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
     those that are due before sessions. `log_storage` puts the event log on an object store; by default it lies in the
     study folder.
     """
@@ -152,6 +152,7 @@ class Protocol(Strict):
     time_basis: Literal["study_day", "absolute"] = "study_day"
     legal_basis: str | None = None
     sites: Annotated[Listed[Site], Field(min_length=1)]
+    shared_therapist_ids: bool = False
     instruments: Listed[str] = ()
     norms: Listed[str] = ()
     measures: Listed[Measure] = ()

@@ -92,6 +92,7 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
+    "study.setting": {"shared_therapist_ids": pl.Boolean},
     "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
     | {"asked_only": pl.Boolean},
     "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
@@ -149,6 +150,8 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
+    shared = study.protocol.shared_therapist_ids
+    _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
     _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
