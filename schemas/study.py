@@ -140,8 +140,10 @@ class Limits(Strict):
 class Protocol(Strict):
     """What `study.yaml` says.
 
+    `shared_therapist_ids`: an id of a therapist means the same person at every site. `interviews`: recall interviews.
+
     `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
-    study.yaml. `shared_therapist_ids`: an id of a therapist means the same person at every site. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
+    study.yaml. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
     those that are due before sessions. `log_storage` puts the event log on an object store; by default it lies in the
     study folder.
     """
@@ -156,10 +158,10 @@ class Protocol(Strict):
     instruments: Listed[str] = ()
     norms: Listed[str] = ()
     measures: Listed[Measure] = ()
+    interviews: Interviews | None = None
     outcomes: Listed[OutcomeRule] | None = None
     sudden_gains: Listed[SuddenRule] | None = None
     dropout: Dropout = Dropout()
-    interviews: Interviews | None = None
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None

@@ -63,6 +63,9 @@ TABLES: dict[str, Columns] = {
     "log.segment": {"file": pl.String, "commit_seq": pl.Int64},
     "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
     "study.site": {"site_id": pl.String},
+    "study.setting": {"shared_therapist_ids": pl.Boolean},
+    "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
+    | {"asked_only": pl.Boolean},
     "study.measure": dict.fromkeys(
         ("measure_id", "instrument", "version", "rater", "occasion", "role"), pl.String
     )
@@ -92,9 +95,6 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
-    "study.setting": {"shared_therapist_ids": pl.Boolean},
-    "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
-    | {"asked_only": pl.Boolean},
     "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
     | {"completeness_warn": pl.Float64}
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
@@ -146,13 +146,13 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes."""
     duck.execute("create schema study")
     _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
+    shared = study.protocol.shared_therapist_ids
+    _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
+    _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
-    shared = study.protocol.shared_therapist_ids
-    _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
-    _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     thresholds = study.protocol.thresholds
     _load(
