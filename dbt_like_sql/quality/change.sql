@@ -58,7 +58,7 @@ select
   named.client_id,
   named.episode_id,
   named.session_number,
-  (named.known_session - named.session_number)::bigint as sessions_late,
+  case when named.kind = 'late' then named.known_session - named.session_number end as sessions_late,
   named.reason_code,
   named.revision = named.newest as is_current
 from named
