@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dyadlog.schemas.instruments import Registry
 from dyadlog.schemas.norms import NormRegistry
 from dyadlog.schemas.rules import OutcomeRule, published_points, rule_figures, rule_mistakes
+from dyadlog.schemas.ruptures import default_rules
 from dyadlog.schemas.sudden import SuddenRule
 from dyadlog.schemas.yamlfile import KeyPath, YamlFile, show
 
@@ -71,8 +72,37 @@ def judging_mistakes(
         elif isinstance(rule, OutcomeRule):
             problems += [f"{where}: {what}" for what in rule_mistakes(rule, norms)]
         seen.add(key)
+    problems += _rupture_mistakes(file, protocol, instruments)
     named = protocol.dropout.outcome_rule
     if named is not None and named not in {rule.id for rule in outcome_rules(protocol, norms)}:
         where = f"{file.name}:{file.line(('dropout', 'outcome_rule'))}: key `dropout.outcome_rule`"
         problems.append(f"{where}: found {named!r}, expected the id of an outcome rule")
+    return problems
+
+
+def _rupture_mistakes(file: YamlFile, protocol: Protocol, instruments: Registry) -> list[str]:
+    """Rules for ruptures under one id, forms that nobody knows, a rule that is named and is not there."""
+    problems = []
+
+    def mistake(at: KeyPath, text: str) -> None:
+        problems.append(f"{file.name}:{file.line(at)}: key `{show(at)}`: {text}")
+
+    rules = default_rules() if protocol.ruptures is None else protocol.ruptures
+    names = [rule.id for rule in rules]
+    for index, rule in enumerate(protocol.ruptures or ()):
+        if rule.id in names[:index]:
+            mistake(("ruptures", index, "id"), f"found {rule.id!r} a second time, expected each id once")
+        if rule.instrument is not None and rule.instrument not in instruments:
+            mistake(("ruptures", index), f"no instrument {rule.instrument} is known")
+    unless = protocol.alliance.established.unless
+    if unless not in names:
+        at = ("alliance", "established", "unless")
+        mistake(at, f"found {unless!r}, expected the id of a rule for ruptures")
+    for index, pair in enumerate(protocol.alliance.pairs):
+        for rater, form in (("client", pair.client), ("therapist", pair.therapist)):
+            known = instruments.get(form.instrument)
+            version = known.versions.get(form.version) if known else None
+            if version is None or rater not in version.raters:
+                at = ("alliance", "pairs", index, rater)
+                mistake(at, f"no form {form.instrument} {form.version} that a {rater} fills in is known")
     return problems

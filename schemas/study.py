@@ -6,12 +6,12 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from dyadlog.schemas.alliance import Alliance
 from dyadlog.schemas.catalogue import ID_PATTERN, catalogue
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.instruments import (
@@ -26,6 +26,7 @@ from dyadlog.schemas.judging import judging_mistakes, outcome_rules, sudden_rule
 from dyadlog.schemas.mapping import Emit, Mapping
 from dyadlog.schemas.norms import NormRegistry, add_norms, shipped_norms
 from dyadlog.schemas.rules import OutcomeRule
+from dyadlog.schemas.ruptures import RuptureRule, default_rules
 from dyadlog.schemas.sudden import SuddenRule
 from dyadlog.schemas.yamlfile import KeyPath, Listed, Strict, YamlFile, read_yaml, show, validate
 
@@ -74,8 +75,7 @@ class Measure(Strict):
 class Thresholds(Strict):
     """Figures that decide; all are stored in the marts beside what they decided.
 
-    `rupture_drop_k`: size of a rupture drop in SD of the client's own ratings (methods.md 2c, own-SD rule).
-    `rupture_min_ratings`: ratings a client needs before the own SD is used.
+    `rupture_min_ratings`: ratings a course needs before its own spread is used (rules for ruptures).
     `not_on_track_z`: SDs by which a change must be worse than that of similar clients (marts.not_on_track_local).
     `not_on_track_min`: other clients that such a comparison needs.
     `completeness_warn`: share of expected forms below which a site's report warns.
@@ -87,7 +87,6 @@ class Thresholds(Strict):
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
     """
 
-    rupture_drop_k: Annotated[float, Field(gt=0)] = 1.0
     rupture_min_ratings: Annotated[int, Field(ge=3)] = 4
     not_on_track_z: Annotated[float, Field(gt=0)] = 1.0
     not_on_track_min: Annotated[int, Field(ge=2)] = 20
@@ -144,7 +143,8 @@ class Protocol(Strict):
 
     `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
     study.yaml. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
-    those that are due before sessions. `log_storage` puts the event log on an object store; by default it lies in the
+    those that are due before sessions, and without `ruptures` the usual rules (`ruptures.yaml`) look at every alliance
+    rating. `alliance` changes figures of `alliance.yaml`. `log_storage` puts the event log on an object store; by default it lies in the
     study folder.
     """
 
@@ -162,6 +162,8 @@ class Protocol(Strict):
     outcomes: Listed[OutcomeRule] | None = None
     sudden_gains: Listed[SuddenRule] | None = None
     dropout: Dropout = Dropout()
+    alliance: Alliance = Field(default_factory=lambda: Alliance.model_validate({}))
+    ruptures: Listed[RuptureRule] | None = None
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
@@ -222,9 +224,9 @@ class Study:
         return sudden_rules(self.protocol, self.norms)
 
     @property
-    def rupture_drop_k(self) -> Decimal:
-        """The rupture threshold as an exact number."""
-        return Decimal(str(self.protocol.thresholds.rupture_drop_k))
+    def rupture_rules(self) -> list[RuptureRule]:
+        """The rules that call a session a rupture."""
+        return default_rules() if self.protocol.ruptures is None else list(self.protocol.ruptures)
 
 
 def read_study(where: Path) -> Study:

@@ -138,7 +138,10 @@ GOLDEN_ROWS = {
     "marts.outcome_client": 134,
     "marts.sudden_gain": 3,
     "marts.dropout": 35,
-    "marts.rupture_event": 58,
+    "marts.alliance_dyad": 276,
+    "marts.alliance_congruence": 136,
+    "marts.rupture_event": 388,
+    "marts.rupture_session": 1_028,
     "quality.receipt": 12,
     "quality.completeness": 108,
     "quality.flag": 5,
@@ -183,7 +186,8 @@ def test_quickstart_shows_its_ruptures(truth: Path, quickstart: Trial) -> None:
     """Of ten true ruptures six make a client's rating fall by nine points or more; four other drops are as large."""
     true = set(truth_table(truth, "rupture").select("client_id", "session_number").rows())
     steep = quickstart.rows(
-        "select client_id, session_number from marts.rupture_event where rater = 'client' and drop_size >= 9"
+        "select client_id, session_number from marts.rupture_event "
+        "where rule_id = 'drop_own_sd_k1' and source = 'client' and drop_size >= 9"
     )
     assert len(true) == 10
     assert sorted(true & set(steep)) == [

@@ -122,6 +122,7 @@ def test_all_marts_of_one_site_are_explained_by_events() -> None:
         "marts.not_on_track_local",
         "marts.pooled_outcome",
         "marts.variance_share",
+        "marts.rupture_reference",
     ]
 
 
@@ -165,11 +166,18 @@ def test_lines_files_and_rules_of_a_number(lab: Lab) -> None:
 
 
 def test_constants_that_apply_are_named(example: Built) -> None:
-    (row,) = some_rows(example, "marts.rupture_event")[:1]
-    key = {column: row[column] for column in contracts()["marts.rupture_event"].grain}
-    (cell,) = example.explain("marts.rupture_event", key, "drop_threshold")
-    (threshold,) = cell.constants["study.threshold"]  # type: ignore[misc]
-    assert set(threshold) == {"rupture_drop_k", "rupture_min_ratings"}
+    mart, rule_id = "marts.rupture_event", "drop_stricter_sd_k1"
+    with duckdb.connect(str(example.path), read_only=True) as duck:
+        grain = contracts()[mart].grain
+        found = duck.execute(
+            f"select {', '.join(grain)} from {mart} where rule_id = ? order by all", [rule_id]
+        ).fetchone()
+    key = dict(zip(grain, found or (), strict=True))
+    (cell,) = example.explain(mart, key, "threshold")
+    (rule,) = cell.constants["study.rupture_rule"]  # type: ignore[misc]
+    assert (rule["rule_id"], rule["spread"], rule["k"]) == (rule_id, "stricter", 1.0)  # type: ignore[index]
+    (reference,) = cell.constants["marts.rupture_reference"]  # type: ignore[misc]
+    assert reference["mean_own_sd"]  # type: ignore[index]
 
 
 @pytest.fixture

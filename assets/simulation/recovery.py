@@ -18,8 +18,9 @@ from dyadlog.assets.simulation.truth import truth_table
 
 Array = npt.NDArray[np.float64]
 KEY = ["site_id", "client_id", "session_number"]
-# Ratings from which a client's own spread is used, and drops counted in it (the rule of marts.rupture_event).
+# Ratings from which a client's own spread is used, and drops counted in it (the rules of that name in marts.rupture_event).
 _LEAST_RATINGS = 4
+_BY_OWN_SD = "drop_own_sd_k"
 _FIRST = 2
 
 
@@ -158,18 +159,20 @@ def _therapists(duck: duckdb.DuckDBPyConnection, folder: Path) -> Recovered:
 
 
 def _ruptures(duck: duckdb.DuckDBPyConnection, folder: Path) -> list[Recovered]:
-    """Share of ratings that the drop rule calls a rupture, by rater."""
-    rules = duck.sql("select distinct rule_id, rater from marts.rupture_event order by all").fetchall()
+    """Share of ratings that the drop rules by own SD call a rupture, by rater."""
+    rules = duck.sql(
+        f"select distinct rule_id, source from marts.rupture_event where starts_with(rule_id, '{_BY_OWN_SD}') order by all"
+    ).fetchall()
     found: list[Recovered] = []
     for rule, rater in rules:
-        k = float(rule.removeprefix("drop_own_sd_k"))
+        k = float(rule.removeprefix(_BY_OWN_SD))
         rated = duck.execute(
             "select site_id, client_id, session_number from marts.alliance_session "
             "where rater = $rater and scale = 'total' and score is not null",
             {"rater": rater},
         ).pl()
         ((hits,),) = duck.execute(
-            "select count(*) from marts.rupture_event where rule_id = $rule and rater = $rater",
+            "select count(*) from marts.rupture_event where rule_id = $rule and source = $rater",
             {"rule": rule, "rater": rater},
         ).fetchall()
         share, n = hits / len(rated), len(rated)

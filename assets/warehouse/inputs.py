@@ -11,6 +11,7 @@ import polars as pl
 from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.storage import Storage
+from dyadlog.assets.warehouse import alliance_inputs
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
@@ -95,7 +96,8 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
     "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
-    "study.threshold": dict.fromkeys(("rupture_drop_k", "not_on_track_z"), pl.String)
+    **alliance_inputs.TABLES,
+    "study.threshold": {"not_on_track_z": pl.String}
     | {"completeness_warn": pl.Float64}
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
@@ -154,13 +156,14 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
+    for name, made in alliance_inputs.rows(study).items():
+        _load(duck, name, made)
     thresholds = study.protocol.thresholds
     _load(
         duck,
         "study.threshold",
         [
             {
-                "rupture_drop_k": f"{thresholds.rupture_drop_k:g}",
                 "not_on_track_z": f"{thresholds.not_on_track_z:g}",
                 "completeness_warn": thresholds.completeness_warn,
                 **{name: getattr(thresholds, name) for name in _WHOLE_THRESHOLDS},

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dyadlog.assets.warehouse import agreement, variances
 from dyadlog.assets.warehouse.minimum import least
+from dyadlog.assets.warehouse.surface import SURFACE_STEP
 
 Floats = NDArray[np.float64]
 Slopes = list[dict[str, float | None]]
@@ -174,6 +175,7 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 # Function, types of what it takes, type of what it gives.
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
+    "response_surface": SURFACE_STEP,
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
     "nested_variances": (
         variances.nested_variances,

@@ -1,71 +1,153 @@
--- marts.rupture_event: sessions in which the alliance dropped markedly
--- grain: site_id, client_id, episode_id, session_number, rater, instrument, version, occasion, rule_id
--- scope: site
--- rules: `drop_own_sd_k<k>`: the total fell by at least k standard deviations (n - 1) of the client's own ratings
---        since the client's last available rating. One of many published operationalisations; see methods.md 2c,
---        own-SD family. k and the least number of ratings come from study.yaml and are stored in every row.
--- `session_gap` is 1 where no session without a rating lies between: larger gaps make a drop hard to date.
+-- marts.rupture_event: sessions in rupture, by rule and source, and whether it was repaired
+-- grain: site_id, client_id, episode_id, session_number, rule_id, source, instrument, version, occasion
+-- scope: study
+-- source: schemas/ruptures.yaml names one for each rule, with its status: [V] checked, [M] from memory of the literature, or of this
+--         project. Rules with [M] figures have names that say what they do ("Strauss-type"), not their author's.
+-- No rule is the right one: on the same 1,157 ratings they find 13 to 216 ruptures. Never add rows of two rules or sources.
+-- Scores in `score` and `previous_score` are as rated; `drop_size` and `threshold` are positive where the alliance got worse.
+--   drop      fall since the last rating there is, at least k x spread; the largest `session_gap` is for the analyst to choose
+--   chart     rating below mean - k x sigma of the course, sigma = mean moving range / d2; `drop_size` is mean - rating
+--   sudden    fall between neighbouring session numbers of at least so many points and so many per cent
+--   within    fall from before to after the session; between: from after the last rated session to before this one
+--   reports, markers, codes: `intensity` is what was reported, or the greatest significance of a marker
+-- Repaired: within `repair_window` further ratings (reports, codings, interviews) one is back at `repair_level` (drop, sudden: the
+-- level before less a share of the threshold; chart: the mean; within, between: a rise within a session; others: a resolution).
+-- Censored: so many did not follow, since therapy ended or ratings stopped; that is not unrepaired.
 
-with rating as (
-  select * from marts.alliance_session where scale = 'total' and score is not null
-),
-
-threshold as (
-  select * from study.threshold
-),
-
-spread as (
+with found as (
   select
     site_id,
     client_id,
+    null::varchar as therapist_id,
     episode_id,
-    rater,
+    session_number,
+    rule_id,
+    rater as source,
+    'rating' as basis,
     instrument,
     version,
     occasion,
-    count(*)::integer as n_ratings,
-    -- in the order of the sessions, so that floating rounding is the same in every build
-    stddev_samp(score order by session_number) as own_sd
-  from rating
-  group by site_id, client_id, episode_id, rater, instrument, version, occasion
-),
-
-step as (
+    previous_session_number,
+    session_gap,
+    previous_score,
+    score,
+    drop_size,
+    spread,
+    threshold,
+    n_ratings,
+    repair_level,
+    null::double as intensity,
+    repair_window,
+    n_followed,
+    repair_session_number,
+    null::varchar as event_id
+  from intermediate.rupture_by_rating
+  union all
   select
-    *,
-    lag(score) over series as previous_score,
-    lag(session_number) over series as previous_session_number
-  from rating
-  window series as (
-    partition by site_id, client_id, episode_id, rater, instrument, version, occasion
-    order by session_number
-  )
+    site_id,
+    client_id,
+    null as therapist_id,
+    episode_id,
+    session_number,
+    rule_id,
+    rater as source,
+    'rating' as basis,
+    instrument,
+    version,
+    occasion,
+    previous_session_number,
+    session_gap,
+    previous_score,
+    score,
+    drop_size,
+    spread,
+    threshold,
+    n_ratings,
+    null as repair_level,
+    null as intensity,
+    repair_window,
+    n_followed,
+    repair_session_number,
+    null as event_id
+  from intermediate.rupture_by_change
+  union all
+  select
+    site_id,
+    client_id,
+    therapist_id,
+    episode_id,
+    session_number,
+    rule_id,
+    source,
+    basis,
+    instrument,
+    version,
+    occasion,
+    previous_session_number,
+    session_gap,
+    null as previous_score,
+    null as score,
+    null as drop_size,
+    null as spread,
+    null as threshold,
+    null as n_ratings,
+    null as repair_level,
+    intensity,
+    repair_window,
+    n_followed,
+    repair_session_number,
+    event_id
+  from intermediate.rupture_by_report
 )
 
 select
-  step.site_id,
-  step.client_id,
-  step.therapist_id,
-  step.episode_id,
-  step.session_number,
-  step.rater,
-  step.instrument,
-  step.version,
-  step.occasion,
-  'drop_own_sd_k' || threshold.rupture_drop_k as rule_id,
-  step.rater as source,
-  step.previous_session_number,
-  (step.session_number - step.previous_session_number)::integer as session_gap,
-  step.previous_score,
-  step.score,
-  step.previous_score - step.score as drop_size,
-  spread.own_sd,
-  threshold.rupture_drop_k::double * spread.own_sd as drop_threshold,
-  spread.n_ratings,
-  step.event_id
-from step
-inner join spread using (site_id, client_id, episode_id, rater, instrument, version, occasion)
-cross join threshold
-where spread.n_ratings >= threshold.rupture_min_ratings
-  and spread.own_sd > 0
-  and step.previous_score - step.score >= threshold.rupture_drop_k::double * spread.own_sd
+  found.site_id,
+  found.client_id,
+  coalesce(found.therapist_id, rating.therapist_id, session.therapist_id) as therapist_id,
+  found.episode_id,
+  found.session_number,
+  found.rule_id,
+  found.source,
+  found.basis,
+  found.instrument,
+  found.version,
+  found.occasion,
+  found.previous_session_number,
+  found.session_gap,
+  found.previous_score,
+  found.score,
+  found.drop_size,
+  found.spread,
+  found.threshold,
+  found.n_ratings,
+  found.intensity,
+  found.repair_level,
+  found.repair_window,
+  found.n_followed,
+  case
+    when found.repair_session_number is not null then 'repaired'
+    when found.n_followed < found.repair_window then 'censored'
+    else 'unrepaired'
+  end as status,
+  found.repair_session_number,
+  (found.repair_session_number - found.session_number)::integer as sessions_to_repair,
+  rule.status as rule_status,
+  coalesce(found.event_id, rating.event_id) as event_id
+from found
+inner join study.rupture_rule as rule on found.rule_id = rule.rule_id
+left join intermediate.rating
+  on found.site_id = rating.site_id
+  and found.client_id = rating.client_id
+  and found.episode_id = rating.episode_id
+  and found.session_number = rating.session_number
+  and found.source = rating.rater
+  and found.instrument = rating.instrument
+  and found.version = rating.version
+  and found.occasion = rating.occasion
+  and found.basis = 'rating'
+  and rating.scale = 'total'
+left join marts.session
+  on found.site_id = session.site_id
+  and found.client_id = session.client_id
+  and found.episode_id = session.episode_id
+  and found.session_number = session.session_number

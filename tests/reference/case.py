@@ -27,7 +27,7 @@ source: reference case
 licence: none
 direction: {direction}_is_better
 versions:
-  "1": {{raters: [client], items: [score], min: -10000, max: 10000, whole: false, max_missing: {{total: 0, subscale: 0}}}}
+  "1": {{raters: [client, therapist], items: [score], min: -10000, max: 10000, whole: false, max_missing: {{total: 0, subscale: 0}}}}
 """
 
 
@@ -38,7 +38,7 @@ def read(case: str, name: str) -> list[dict[str, str]]:
 
 def number(text: str) -> float | None:
     """A number as R writes it; blank is missing."""
-    return None if text in ("", "NA") else float(text)
+    return None if text in ("", "NA", "NaN") else float(text)
 
 
 def flag(text: str) -> bool | None:
@@ -116,8 +116,9 @@ class Case:
         when: str | int,
         value: float | None,
         at_session: str = "pre_session",
+        **more: Any,
     ) -> None:
-        """A score at an occasion, or at a session (held for that purpose); None was not given."""
+        """A score at an occasion, or at a session (held for that purpose); None was not given. `more`: rater, therapist_id."""
         self.client(site, name)
         if value is None:
             return
@@ -131,6 +132,7 @@ class Case:
             instrument=instrument,
             version="1",
             occasion=occasion,
+            **more,
         )
         event["payload"]["items"] = {"score": value}
         self._events[site].append(event)
