@@ -56,7 +56,8 @@ def _read(sql: str) -> Question:
     if header is None:
         raise ValueError(f"a question needs number, reading and caveats: {comment[:1]}")
     parts = {name: re.sub(r"\s*\n--\s*", " ", said) for name, said in header.groupdict().items()}
-    return Question(int(parts.pop("number")), **parts, sql=sql)
+    number = int(parts.pop("number"))
+    return Question(number, **{name: said[0].upper() + said[1:] for name, said in parts.items()}, sql=sql)
 
 
 def list_questions() -> None:
@@ -141,7 +142,7 @@ def _section(question: Question, names: list[str], rows: list[tuple[object, ...]
     return [
         f"## {question.number}. {question.question}",
         "",
-        f"{question.reading}",
+        question.reading,
         "",
         *(["| " + " | ".join(row) + " |" for row in table] if rows else ["No rows in this study."]),
         "",

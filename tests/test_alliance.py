@@ -136,7 +136,9 @@ def test_lag_counts_session_numbers_and_format_is_that_of_the_session(lab: Lab) 
 
 
 def dyads(lab: Lab, columns: str) -> dict[str, tuple[Any, ...]]:
-    rows = lab.rows(f"select client_id, {columns} from marts.alliance_dyad where scale = 'total' and rater = 'client'")
+    rows = lab.rows(
+        f"select client_id, {columns} from marts.alliance_dyad where scale = 'total' and rater = 'client'"
+    )
     return {row[0]: row[1:] for row in rows}
 
 
@@ -175,7 +177,9 @@ def test_shape_and_establishment_of_courses(lab: Lab) -> None:
     found = dyads(lab, "shape, established, last_early, first_established_session")
     said = {answers: found[f"c{n}"] for n, (answers, *_) in enumerate(COURSES)}
     assert said == {answers: tuple(expected) for answers, *expected in COURSES}
-    ((rule, value, unless),) = lab.rows("select distinct rule_id, threshold, unless_rule from marts.alliance_dyad")
+    ((rule, value, unless),) = lab.rows(
+        "select distinct rule_id, threshold, unless_rule from marts.alliance_dyad"
+    )
     assert (rule, value, unless) == ("established_by_5", 3.0, "drop_own_sd_k1")
 
 
@@ -184,9 +188,9 @@ def test_a_study_sets_its_own_threshold(tmp_path: Path) -> None:
     lab = Lab(tmp_path / "study", text)
     lab.drop("site-a", "1.ndjson", course("c1", "44444"))
     lab.night()
-    assert lab.rows("select established, rule_id, threshold from marts.alliance_dyad where scale = 'total'") == [
-        ("not_established", "high", 4.5)
-    ]
+    assert lab.rows(
+        "select established, rule_id, threshold from marts.alliance_dyad where scale = 'total'"
+    ) == [("not_established", "high", 4.5)]
 
 
 def test_first_session_of_work_is_a_task_code_or_a_named_one(lab: Lab) -> None:
@@ -200,10 +204,13 @@ def test_first_session_of_work_is_a_task_code_or_a_named_one(lab: Lab) -> None:
 
 
 def test_mistakes_in_the_rules_are_named(tmp_path: Path) -> None:
-    text = STUDY + """ruptures:
+    text = (
+        STUDY
+        + """ruptures:
   - {id: mine, preset: drop_own_sd_k1}
   - {id: mine, preset: chart_k1}
 """
+    )
     text = text.replace("instrument: short-therapist, version", "instrument: none, version")
     (tmp_path / "study").mkdir()
     (tmp_path / "study/short-therapist.yaml").write_text(SHORT)

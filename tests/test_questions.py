@@ -352,7 +352,9 @@ def test_the_coder_who_drifts_stands_out(box: Box) -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert (ROOT / "docs/questions.md").read_text("utf-8") == page(), "run `make docs`"
+    told = page()
+    assert (ROOT / "docs/questions.md").read_text("utf-8") == told, "run `make docs`"
+    assert not re.search(r"\b(nan|inf)\b", told)
 
 
 def test_questions_are_listed_and_asked(lab: Lab, dyadlog) -> None:  # type: ignore[no-untyped-def]
@@ -368,7 +370,7 @@ def test_questions_are_listed_and_asked(lab: Lab, dyadlog) -> None:  # type: ign
     assert told.code == 0, told.err
     assert "29. Who dropped out" in told.out
     assert "missed_last" in told.out
-    assert "Reading: one row per definition" in " ".join(told.out.split())
+    assert "Reading: One row per definition" in " ".join(told.out.split())
     plain = dyadlog("ask", 29, "-s", lab.folder, "--csv")
     assert plain.out.startswith("definition,n_judged,n_dropped,share,")
     assert len(plain.out.splitlines()) == 6

@@ -98,11 +98,7 @@ def chart(points: list[tuple[int, int]], k: float, d2: float) -> Iterator[tuple[
 def changes(series: Series, sd: float) -> Iterator[tuple[str, str, int, Found]]:
     """Falls within and between sessions, for courses with a spread of the ratings after sessions."""
     rated_before = sorted(s for s, (pre, _) in series.items() if pre is not None)
-    rise = {
-        s: post is not None and post > pre
-        for s, (pre, post) in series.items()
-        if pre is not None
-    }
+    rise = {s: post is not None and post > pre for s, (pre, post) in series.items() if pre is not None}
     for place, session in enumerate(rated_before):
         pre, post = series[session]
         assert pre is not None
@@ -130,10 +126,13 @@ def oracle(courses: list[Series]) -> dict[tuple[str, str, str, int], Found]:
     told: dict[tuple[str, str, str, int], Found] = {}
     for which, occasion in enumerate(("pre_session", "post_session")):
         all_points = [
-            [(s, pair[which]) for s, pair in sorted(series.items()) if pair[which] is not None] for series in courses
+            [(s, pair[which]) for s, pair in sorted(series.items()) if pair[which] is not None]
+            for series in courses
         ]
         own = [spread(points) for points in all_points]  # type: ignore[arg-type]
-        long = [sd for sd, points in zip(own, all_points, strict=True) if len(points) >= LEAST and sd is not None]
+        long = [
+            sd for sd, points in zip(own, all_points, strict=True) if len(points) >= LEAST and sd is not None
+        ]
         mean = statistics.fmean(long) if long else None
         for client, (points, sd) in enumerate(zip(all_points, own, strict=True)):
             found: list[tuple[str, tuple[int, Found]]] = []
@@ -165,12 +164,25 @@ def oracle(courses: list[Series]) -> dict[tuple[str, str, str, int], Found]:
 # --- the product ----------------------------------------------------------------------------------
 
 
-TEXTS = ("site_id", "client_id", "therapist_id", "episode_id", "rater", "instrument", "version", "occasion", "scale")
+TEXTS = (
+    "site_id",
+    "client_id",
+    "therapist_id",
+    "episode_id",
+    "rater",
+    "instrument",
+    "version",
+    "occasion",
+    "scale",
+)
 RATING = [(name, "varchar") for name in TEXTS]
 RATING += [("session_number", "bigint"), ("score", "double"), ("event_id", "varchar")]
 SESSION = [*RATING[:4], ("session_number", "bigint")]
 REPORT = [*SESSION, *((name, "varchar") for name in ("rule_id", "source", "basis"))]
-REPORT += [*((name, "varchar") for name in ("instrument", "version", "occasion", "event_id")), ("intensity", "double")]
+REPORT += [
+    *((name, "varchar") for name in ("instrument", "version", "occasion", "event_id")),
+    ("intensity", "double"),
+]
 REPORT += [(name, "bigint") for name in ("previous_session_number", "repair_session_number")]
 REPORT += [(name, "integer") for name in ("session_gap", "repair_window", "n_followed")]
 
@@ -187,7 +199,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with duckdb.connect() as duck:
         inputs.load_study(duck, read_study(folder))
         duck.execute("create schema intermediate; create schema marts")
-        tables = {"intermediate.rating": RATING, "marts.session": SESSION, "intermediate.rupture_by_report": REPORT}
+        tables = {
+            "intermediate.rating": RATING,
+            "marts.session": SESSION,
+            "intermediate.rupture_by_report": REPORT,
+        }
         for name, columns in tables.items():
             duck.execute(f"create table {name} ({', '.join(f'{c} {kind}' for c, kind in columns)})")
 
@@ -202,7 +218,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
                 if score is not None
             ]
             if rows:
-                duck.executemany(f"insert into intermediate.rating values ({', '.join('?' * len(RATING))})", rows)
+                duck.executemany(
+                    f"insert into intermediate.rating values ({', '.join('?' * len(RATING))})", rows
+                )
             for name in MODELS:
                 duck.execute(f"create or replace table {name} as {models()[name].sql}")
             found = duck.execute(
@@ -219,9 +237,7 @@ rating = st.one_of(st.integers(12, 60), st.sampled_from([60, 60, 48, 54, 36, 12]
 session = st.tuples(st.one_of(st.none(), st.none(), rating), st.one_of(st.none(), rating, rating))
 # Gaps of the numbers; ratings are missing besides.
 series = st.lists(st.tuples(st.integers(1, 3), session), max_size=12).map(
-    lambda steps: {
-        sum(gap for gap, _ in steps[: place + 1]): pair for place, (_, pair) in enumerate(steps)
-    }
+    lambda steps: {sum(gap for gap, _ in steps[: place + 1]): pair for place, (_, pair) in enumerate(steps)}
 )
 
 

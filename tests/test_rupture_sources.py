@@ -102,7 +102,9 @@ def test_markers_of_the_coding_that_counts(lab: Lab) -> None:
 
 def test_codes_of_recall_interviews_by_perspective(lab: Lab) -> None:
     def moment(number: int, perspective: str, name: str) -> dict[str, Any]:
-        return passage("recall.moment", number, nth=f"{perspective}-{name}", perspective=perspective, code=name)  # type: ignore[arg-type]
+        return passage(
+            "recall.moment", number, nth=f"{perspective}-{name}", perspective=perspective, code=name
+        )  # type: ignore[arg-type]
 
     def done(number: int, perspective: str, status: str = "done") -> dict[str, Any]:
         return passage("recall.interview", number, nth=perspective, perspective=perspective, status=status)  # type: ignore[arg-type]

@@ -24,7 +24,7 @@ Ratings = Mapping[str, Mapping[str, float]]
 DIGITS = 10
 _NORMAL = 1.959963984540054
 _TAIL = 0.975
-PAIR, TEAM = 2, 3
+PAIR = 2
 
 RESULT = (
     "STRUCT(rule_id VARCHAR, value DOUBLE, lower DOUBLE, upper DOUBLE, n_units INTEGER, n_coders INTEGER)[]"
@@ -32,7 +32,7 @@ RESULT = (
 
 
 def coder_agreement(
-    units: Sequence[str], coders: Sequence[str], values: Sequence[float]
+    units: Sequence[str], coders: Sequence[str], values: Sequence[float], labels: bool
 ) -> list[dict[str, str | float | int | None]]:
     """All statistics of agreement that a set of ratings allows.
 
@@ -40,6 +40,7 @@ def coder_agreement(
         units: what was coded, one entry per rating, in a fixed order.
         coders: who coded it; a coder rates a unit once.
         values: the ratings.
+        labels: whether values are labels only, so that nominal statistics alone make sense.
 
     Returns:
         one entry per statistic (`rule_id`) with its value (None where it is not defined, as without any variation), 95 % limits
@@ -68,7 +69,7 @@ def coder_agreement(
             "n_units": n_units,
             "n_coders": n_coders,
         }
-        for name, found, n_units, n_coders in _all(ratings)
+        for name, found, n_units, n_coders in _all(ratings, labels)
     ]
 
 
@@ -76,25 +77,22 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, DIGITS) + 0.0
 
 
-def _all(ratings: Ratings) -> Iterator[tuple[str, Estimate | None, int, int]]:
+def _all(ratings: Ratings, labels: bool) -> Iterator[tuple[str, Estimate | None, int, int]]:
     everybody = sorted({coder for given in ratings.values() for coder in given})
     if not everybody:
         return
-    usual = _usual(ratings)
+    usual, size = _usual(ratings), len(everybody)
     same = [sorted(given.values()) for given in ratings.values() if len(given) == usual]
-    whole = [
-        [given[coder] for coder in everybody] for given in ratings.values() if len(given) == len(everybody)
-    ]
-    for name, what in _ANY_CODERS.items():
-        yield name, what(same), len(same), usual
+    whole = [[given[coder] for coder in everybody] for given in ratings.values() if len(given) == size]
+    asked = [(name, what, same, usual) for name, what in _ANY_CODERS.items()]
     if whole:
-        size = len(everybody)
-        for name, team in (_OF_TWO if size == PAIR else _OF_MORE).items():
-            yield name, team(whole), len(whole), size
-        for name, team in _TWO_WAY.items():
-            yield name, team(whole), len(whole), size
-    for metric in _METRICS:
-        yield f"alpha_{metric}", krippendorff(list(ratings.values()), metric), len(ratings), len(everybody)
+        named = (_OF_TWO if size == PAIR else _OF_MORE) | _TWO_WAY
+        asked += [(name, what, whole, size) for name, what in named.items()]
+    for name, what, rows, coders in asked:
+        if not labels or name in _OF_LABELS:
+            yield name, what(rows), len(rows), coders
+    for metric in ("nominal",) if labels else _METRICS:
+        yield f"alpha_{metric}", krippendorff(list(ratings.values()), metric), len(ratings), size
 
 
 def _usual(ratings: Ratings) -> int:
@@ -149,7 +147,7 @@ def fleiss(rows: list[list[float]]) -> Estimate | None:
         return None
     own = ((counts**2).sum(axis=1) - m) / (m * (m - 1))
     kappa = (_sum(own) / n - expected) / (1 - expected)
-    if n < PAIR:
+    if n < 2:
         return kappa, None, None
     by_unit = (own - expected) / (1 - expected)
     by_unit -= 2 * (1 - kappa) * ((counts / m * shares).sum(axis=1) - expected) / (1 - expected)
@@ -192,7 +190,7 @@ def icc_one_way(rows: list[list[float]]) -> Estimate | None:
     """ICC(1): units rated by any coders (Shrout & Fleiss 1979; limits of McGraw & Wong 1996)."""
     table = np.array(rows)
     n, k = table.shape
-    if n < PAIR:
+    if n < 2:
         return None
     between = k * _spread(table.mean(axis=1), n - 1)
     within = _sum((table - table.mean(axis=1, keepdims=True)) ** 2) / (n * (k - 1))
@@ -203,7 +201,7 @@ def icc_consistency(rows: list[list[float]]) -> Estimate | None:
     """ICC(3,1): these coders only, their different levels left aside."""
     table = np.array(rows)
     n, k = table.shape
-    if n < PAIR:
+    if n < 2:
         return None
     between, _, rest = _mean_squares(table)
     return _ratio(between, rest, k, n - 1, (n - 1) * (k - 1))
@@ -213,7 +211,7 @@ def icc_agreement(rows: list[list[float]]) -> Estimate | None:
     """ICC(2,1): coders are a sample, their different levels count (limits of McGraw & Wong 1996)."""
     table = np.array(rows)
     n, k = table.shape
-    if n < PAIR:
+    if n < 2:
         return None
     between, coders, rest = _mean_squares(table)
     whole = between + (k - 1) * rest + k / n * (coders - rest)
@@ -323,4 +321,5 @@ _TWO_WAY: dict[str, Callable[[list[list[float]]], Estimate | None]] = {
     "icc_2_1": icc_agreement,
     "icc_3_1": icc_consistency,
 }
+_OF_LABELS = ("agreement", "kappa", "kappa_light", "kappa_conger", "kappa_fleiss")
 _METRICS = ("nominal", "ordinal", "interval", "ratio")

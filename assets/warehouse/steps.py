@@ -187,7 +187,11 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
         ("BIGINT[]", "BIGINT[]", "DOUBLE[]"),
         variances.RESULT,
     ),
-    "coder_agreement": (agreement.coder_agreement, ("VARCHAR[]", "VARCHAR[]", "DOUBLE[]"), agreement.RESULT),
+    "coder_agreement": (
+        agreement.coder_agreement,
+        ("VARCHAR[]", "VARCHAR[]", "DOUBLE[]", "BOOLEAN"),
+        agreement.RESULT,
+    ),
 }
 
 

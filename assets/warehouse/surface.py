@@ -20,7 +20,9 @@ SURFACE = {
 }
 
 
-def response_surface(z: Sequence[float], x: Sequence[float], y: Sequence[float], center: float) -> list[Figures]:
+def response_surface(
+    z: Sequence[float], x: Sequence[float], y: Sequence[float], center: float
+) -> list[Figures]:
     """z = b0 + b1 x + b2 y + b3 x^2 + b4 x y + b5 y^2 by least squares, with x and y less one common value.
 
     Solved about the mean of both ratings in units of their common spread, where the sums are well conditioned, and moved

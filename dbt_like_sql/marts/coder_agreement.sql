@@ -9,7 +9,7 @@
 --         Gwet 2021, Educational and Psychological Measurement 81, 781-790 (kappa of Fleiss) [M]; McGraw & Wong 1996,
 --         Psychological Methods 1, 30-46 (ICC). Others have none: alpha's are by resampling.
 -- rules: rows without coders are about all coders of the site, the others about one pair. Unit: the session. `count`: segments
---        with the code; `presence`: whether there is any; `rating`: the global rating of the pass.
+--        with the code; `presence`: whether there is any (nominal statistics only); `rating`: the global rating of the pass.
 --        agreement       share of sessions on which all coders say the same
 --        kappa           two coders; _linear, _quadratic: weights 1 - |i - j| / (k - 1) and its square over the places of
 --                        the k values that occur, sorted; a value that nobody used has no place (as in R's irr)
@@ -72,7 +72,7 @@ computed as (
     other_coder_id,
     avg(value order by unit, who) as mean_value,
     coder_agreement(
-      list(unit order by unit, who), list(who order by unit, who), list(value order by unit, who)
+      list(unit order by unit, who), list(who order by unit, who), list(value order by unit, who), measure = 'presence'
     ) as statistics
   from rating
   group by site_id, scheme, level, code, measure, coder_id, other_coder_id
@@ -98,5 +98,3 @@ select
   said.n_coders as n_coders,
   mean_value
 from statistic
-where measure <> 'presence'
-  or said.rule_id in ('agreement', 'kappa', 'kappa_light', 'kappa_conger', 'kappa_fleiss', 'alpha_nominal')

@@ -32,6 +32,7 @@ related as (
   from client
   where by_client is not null and by_therapist is not null and gain is not null
   group by outcome
+  having count(*) > 3
 ),
 
 squared as (

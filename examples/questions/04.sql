@@ -35,8 +35,8 @@ related as (
     outcome,
     treatment_modality,
     count(*) filter (where by_client is not null and gain is not null) as n,
-    corr(by_client, gain) as r_client,
-    corr(by_therapist, gain) as r_therapist,
+    case when n > 3 then corr(by_client, gain) end as r_client,
+    case when n > 3 then corr(by_therapist, gain) end as r_therapist,
     avg(dropped::integer) filter (where is_low) as dropped_low,
     avg(dropped::integer) filter (where not is_low) as dropped_high
   from client
@@ -48,8 +48,8 @@ select
   treatment_modality,
   n,
   r_client,
-  case when n > 3 and abs(r_client) < 1 then tanh(atanh(r_client) - 1.96 / sqrt(n - 3)) end as low,
-  case when n > 3 and abs(r_client) < 1 then tanh(atanh(r_client) + 1.96 / sqrt(n - 3)) end as high,
+  case when abs(r_client) < 1 then tanh(atanh(r_client) - 1.96 / sqrt(n - 3)) end as low,
+  case when abs(r_client) < 1 then tanh(atanh(r_client) + 1.96 / sqrt(n - 3)) end as high,
   r_therapist,
   dropped_low,
   dropped_high

@@ -27,7 +27,7 @@ select
   avg(years_experience) as mean_years,
   avg(mean) as mean,
   stddev_samp(mean) as sd,
-  corr(years_experience, mean) as r_years
+  case when count(*) > 3 then corr(years_experience, mean) end as r_years
 from therapist
 group by grouping sets ((quantity, instrument, rater, training_level), (quantity, instrument, rater))
 order by quantity, instrument, rater, therapist.training_level nulls last

@@ -1,7 +1,7 @@
 -- 27. What came out, site by site?
 -- Reading: by outcome rule: clients with both scores, means, effect size d (by the SD before), bias-corrected effect with its 95 %
 --   interval, and what became of the clients. Plus is better for every instrument.
--- Caveats: recovered_share is of those on the clinical side before. Clients without a second score are missing from all but n_clients.
+-- Caveats: the share of the recovered is of those on the clinical side before. Clients without a second score are missing from all but n_clients.
 --   The pooled effect stands in marts.pooled_outcome.
 
 select

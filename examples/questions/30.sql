@@ -48,4 +48,5 @@ select
 from followed
 where before.value is not null
 group by outcome, rating
+having count(*) > 3
 order by outcome, rating desc

@@ -40,7 +40,9 @@ STUDY: dict[str, Any] = {
 }
 
 
-def rate(case: Case, site: str, client: str, form: str, session: int, value: float | None, **more: Any) -> None:
+def rate(
+    case: Case, site: str, client: str, form: str, session: int, value: float | None, **more: Any
+) -> None:
     case.score(site, client, form, session, value, "post_session", **more)
 
 
@@ -93,7 +95,10 @@ def rows_of(lab: Lab, table: str, columns: str, where: str = "true") -> dict[Any
 
 def test_deviations_of_sessions_from_clients(lab: Lab, compared: Compared) -> None:
     found = rows_of(
-        lab, "marts.alliance_session", "client_id session_number rater | client_mean within", "instrument = 'wai'"
+        lab,
+        "marts.alliance_session",
+        "client_id session_number rater | client_mean within",
+        "instrument = 'wai'",
     )
     for rater in ("client", "therapist"):
         for ours, theirs in (("client_mean", "between"), ("within", "within")):
@@ -287,7 +292,10 @@ def test_lines_of_persons(lab: Lab, compared: Compared) -> None:
     names = {"n_ratings": "n", "mean": "mean", "sd": "sd", "slope": "slope", "intercept": "intercept"}
     names |= {"early_s1_3": "early_1_3", "n_s1_3": "early_n", "early_s3": "s3"}
     found = rows_of(
-        lab, "marts.alliance_dyad", f"client_id | {' '.join(names)}", "instrument = 'wai' and rater = 'client'"
+        lab,
+        "marts.alliance_dyad",
+        f"client_id | {' '.join(names)}",
+        "instrument = 'wai' and rater = 'client'",
     )
     for ours, theirs in names.items():
         compared.same(
@@ -314,9 +322,7 @@ def test_congruence(lab: Lab, compared: Compared) -> None:
     names = ("n_pairs", "mean_diff_therapist_minus_client", "mean_abs_diff", "r")
     rows = [row for row in read(SYNTHETIC, "expected_congruence_by_client.csv") if row["n_pairs"] != "0"]
     assert len(found) == len(rows)
-    for ours, theirs in zip(
-        ("n_pairs", "mean_difference", "mean_abs_difference", "r"), names, strict=True
-    ):
+    for ours, theirs in zip(("n_pairs", "mean_difference", "mean_abs_difference", "r"), names, strict=True):
         compared.same(
             SYNTHETIC,
             f"congruence: {ours}",
@@ -338,7 +344,9 @@ def test_congruence(lab: Lab, compared: Compared) -> None:
         "mean_squared_difference": "mean_squared_difference",
         "ccc": "lin_ccc_n1",
     }
-    whole = rows_of(lab, "marts.alliance_congruence", f"client_id | {' '.join(names_of)}", "site_id = 'whole'")
+    whole = rows_of(
+        lab, "marts.alliance_congruence", f"client_id | {' '.join(names_of)}", "site_id = 'whole'"
+    )
     for ours, theirs in names_of.items():
         compared.same(
             PAIRS,
@@ -358,9 +366,7 @@ def test_truth_and_bias(lab: Lab, compared: Compared) -> None:
         "client_id | directional_bias truth_force directional_bias_se truth_force_se client_mean",
         "site_id = 'whole'",
     )
-    rows = [
-        row for row in read(PAIRS, "expected_truth_bias.csv") if row["model"] == "lm_grand_mean_of_truth"
-    ]
+    rows = [row for row in read(PAIRS, "expected_truth_bias.csv") if row["model"] == "lm_grand_mean_of_truth"]
     assert {row["term"] for row in rows} == set(terms)
     for column, theirs in (("{}", "estimate"), ("{}_se", "se")):
         compared.same(
@@ -478,7 +484,9 @@ def test_control_charts_by_qcc(lab: Lab, compared: Compared, case: str) -> None:
     def by_range(row: dict[str, str]) -> bool:
         return row.get("std_dev_method", "MR") == "MR"
 
-    limits = [row for row in read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")]
+    limits = [
+        row for row in read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")
+    ]
     limits = [row for row in limits if by_range(row) and number(row["center"]) is not None]
     sigma = "sigma" if case == SYNTHETIC else "std_dev"
     compared.same(
@@ -554,7 +562,11 @@ def test_response_surfaces_by_lm_and_rsa(tmp_path: Path, compared: Compared) -> 
     compared.same(
         RSA,
         "RSA(full): estimate",
-        ((key(row), number(row["estimate"]), found[key(row)]["estimate"]) for row in rows if row not in by_lm),
+        (
+            (key(row), number(row["estimate"]), found[key(row)]["estimate"])
+            for row in rows
+            if row not in by_lm
+        ),
         tolerance=1e-4,
         note="iterative (lavaan)",
     )
@@ -563,7 +575,11 @@ def test_response_surfaces_by_lm_and_rsa(tmp_path: Path, compared: Compared) -> 
             RSA,
             f"fit: {ours}",
             (
-                (key({**row, "parameter": "b0"}), number(row[ours]), found[key({**row, "parameter": "b0"})][ours])
+                (
+                    key({**row, "parameter": "b0"}),
+                    number(row[ours]),
+                    found[key({**row, "parameter": "b0"})][ours],
+                )
                 for row in read(RSA, "expected_fit.csv")
             ),
         )
