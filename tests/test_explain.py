@@ -122,6 +122,7 @@ def test_all_marts_of_one_site_are_explained_by_events() -> None:
         "marts.not_on_track_local",
         "marts.pooled_outcome",
         "marts.variance_share",
+        "marts.response_surface",
         "marts.rupture_reference",
     ]
 
