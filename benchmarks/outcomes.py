@@ -52,11 +52,18 @@ select
       case when hash(c * 1000 + s * 10 + k) % 50 = 0 then null
       else greatest(0, least(3, (hash(c) % 4 + hash(c * 7919 + s * 31 + k) % 3 - s // 5)::bigint - 1))::double end)
   ) as items
-from range($clients) as clients(c), range(1, $sessions + 1) as sessions(s)
+from range($clients) as clients(c), range(1, $sessions + 1) as sessions(s);
+
+-- none of these forms is about the alliance, so that its models have nothing to do
+create table marts.session as
+select site_id, client_id, episode_id, session_number, therapist_id, null::varchar as format
+from intermediate.questionnaire limit 0
 """
 MODELS = (
     "intermediate.answer",
     "marts.instrument_score",
+    "intermediate.rating",
+    "intermediate.alliance_level",
     "marts.alliance_session",
     "marts.outcome_score",
     "intermediate.outcome_pair",

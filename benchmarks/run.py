@@ -10,7 +10,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    for name in ("startup.py", "ingest.py", "log.py", "outcomes.py"):
+    for name in ("startup.py", "ingest.py", "log.py", "outcomes.py", "alliance.py"):
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, str(HERE / name)], check=True)
 

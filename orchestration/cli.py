@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from dyadlog.orchestration import steward_commands
+from dyadlog.orchestration.steward_commands import HERE, StudyOption
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
 
 # Exit codes: 0 all well, 1 something needs a human, 2 a mistake in the command or in study.yaml.
@@ -24,8 +26,6 @@ app = typer.Typer(
     epilog="Start with:  dyadlog init my-study --example quickstart   then   dyadlog night -s my-study",
 )
 
-StudyOption = Annotated[Path, typer.Option("--study", "-s", metavar="DIR", help="The study folder.")]
-HERE = Path()
 AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
 AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the annotation at run time
 
@@ -102,7 +102,10 @@ def simulate(
 def score(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A simulated study with faults.")],
 ) -> None:
-    """Run a simulated study: which planted faults are found?"""
+    """See which faults of a simulated study are found.
+
+    Runs its nights and compares with the key to the planted faults.
+    """
     from dyadlog.orchestration.score import score_study
 
     if not score_study(folder):
@@ -140,7 +143,10 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check files before sending them: the same checks, codes and words as at the centre."""
+    """Check files before sending them.
+
+    The same checks, codes and words as at the centre.
+    """
     from dyadlog.orchestration.check import check_files
     from dyadlog.schemas.study import read_study
 
@@ -190,7 +196,10 @@ def ask(
 
 @app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
 def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
-    """Build the marts as they would have been: what was known then, by today's code and rules."""
+    """Build the marts of an earlier commit or day.
+
+    What was known then, by today's code and rules.
+    """
     from dyadlog.orchestration.query import marts_as_of
     from dyadlog.schemas.study import read_study
 
@@ -230,9 +239,16 @@ def explain(
     show_explanation(read_study(study), mart, words, as_json=as_json, as_of=as_of)
 
 
+app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_commands.release_held)
+app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
+
+
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
 def status(study: StudyOption = HERE) -> None:
-    """Say how the last night went; exit code 1 if it failed or the last good one is too old."""
+    """Say how the last night went.
+
+    Exit code 1 if it failed or the last good one is too old.
+    """
     from dyadlog.orchestration.screen import show_status
     from dyadlog.schemas.study import read_study
 
@@ -249,7 +265,10 @@ def verify(
         typer.Option(help="Commit and head as a site's report prints them: is that commit still here?"),
     ] = None,
 ) -> None:
-    """Prove that the event log is whole: signed head, chain, segments, row counts, accounts, sealed lines."""
+    """Prove that the event log is whole.
+
+    Signed head, chain, segments, row counts, accounts, sealed lines.
+    """
     from dyadlog.assets.event_log.verify import verify as prove
     from dyadlog.assets.event_log.verify import verify_receipt
     from dyadlog.assets.intake.receive import open_log, open_quarantine, open_witness
@@ -304,7 +323,10 @@ def instruments(
         typer.Option("--study", "-s", metavar="DIR", help="A study folder: its own instruments too."),
     ] = None,
 ) -> None:
-    """Show the registry: items, keys, scores, rules for missing answers, norms, and how each is known."""
+    """Show the registry of instruments and norms.
+
+    Items, keys, scores, rules for missing answers, norms, and how each is known.
+    """
     from dyadlog.orchestration.registry import show_instruments
     from dyadlog.schemas.instruments import shipped_instruments
     from dyadlog.schemas.norms import shipped_norms

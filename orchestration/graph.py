@@ -126,13 +126,13 @@ def _models(study: Study) -> dg.AssetsDefinition:
     @dg.multi_asset(name="models", specs=specs, check_specs=checks, can_subset=False)
     def build_models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         from dyadlog.assets.quality.expectations import run_expectations
-        from dyadlog.assets.warehouse.build import check_invariants, run_models, working_database, write
+        from dyadlog.assets.warehouse.build import building
         from dyadlog.assets.warehouse.published import build_file
 
         log = open_log(study)
         head = log.head()
-        with guarded(study, "models"), working_database(study) as duck:
-            for step in run_models(duck, study, log, head, expectations=run_expectations):
+        with guarded(study, "models"), building(study, log, head) as made:
+            for step in made.run(run_expectations):
                 watcher().built(step)
                 if step.model in models():
                     yield dg.MaterializeResult(
@@ -144,9 +144,10 @@ def _models(study: Study) -> dg.AssetsDefinition:
                             "commit": head.seq,
                         },
                     )
-            broken = check_invariants(duck)
+            broken = made.broken()
             if not any(broken.values()):
-                write(duck, study, head, build_file(study, head))
+                made.write(build_file(study, head))
+                made.keep_only_this()
         for name in INVARIANTS:
             yield dg.AssetCheckResult(
                 asset_key=dg.AssetKey(["quality", "receipt"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -60,14 +61,12 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
     """Run the nightly job in this process, recorded in the study's own Dagster home."""
     home = dagster_home(study)
     os.environ["DAGSTER_HOME"] = str(home)
-    import dagster as dg
-
     from dyadlog.orchestration.graph import JOB, all_sites, build_definitions
 
     job = build_definitions(study).resolve_job_def(JOB)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
-        with watched_by(watcher), dg.DagsterInstance.get() as instance:
+        with watched_by(watcher), _opened(home) as instance:
             result = job.execute_in_process(
                 instance=instance, tags=all_sites(study), run_config=quiet, raise_on_error=False
             )
@@ -78,6 +77,17 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
         ) from None
     if not result.success:
         raise NightFailedError(_why(result))
+
+
+def _opened(home: Path) -> Any:
+    """Open the study's Dagster instance. It makes its databases on first use; nights that begin at once take turns."""
+    import dagster as dg
+
+    with (home / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        instance = dg.DagsterInstance.get()
+        instance.all_asset_keys()  # the database of events is made when it is first asked
+    return instance
 
 
 def _forget_old_runs(instance: Any) -> None:

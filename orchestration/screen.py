@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.intake.files import Landed
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.catalogue import Field, catalogue
@@ -200,7 +200,7 @@ def show_status(study: Study) -> bool:
     if beat.failure:
         out.print(f"[red]The newest night failed:[/] {beat.failure}")
     log = open_log(study)
-    newest = {c.receipt.site_id: c for c in log.commits()}
+    newest = {c.receipt.site_id: c for c in log.commits() if KINDS[c.kind].is_file}
     landing, waiting = waiting_files(study, log)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("site", "last delivery (UTC)", "waiting files"):
@@ -240,6 +240,7 @@ def show_history(study: Study, site_id: str, event_id: str) -> None:
         table.add_column(name, overflow="fold")
     for one in told:
         said = f"{one.op} {one.event_type}" if one.op else one.status
+        said += f" (voided in commit {one.voided_in})" if one.voided_in else ""
         cells = (one.commit_seq, one.received_at[:16], one.file_name, one.line_number, one.revision, said)
         table.add_row(*map(str, cells), one.reason_code or "", one.payload or "")
     console().print(table)
@@ -260,6 +261,12 @@ def show_catalogue(event_type: str | None) -> None:
     if event_type not in known.events:
         raise UserError(f"{event_type} is not in the catalogue; `dyadlog catalogue` lists all kinds of event")
     event = known.events[event_type]
+    older = (
+        f"; version{'s 1 to' if event.newest > 2 else ''} {event.newest - 1} is read too"
+        if event.newest > 1
+        else ""
+    )
+    out.print(f"{event_type}, version {event.newest}: {event.label}{older}")
     for name in ("field", "type", "needed", "meaning"):
         table.add_column(name)
     for name, field in known.envelope.items():

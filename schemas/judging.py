@@ -92,17 +92,26 @@ def _rupture_mistakes(file: YamlFile, protocol: Protocol, instruments: Registry)
     for index, rule in enumerate(protocol.ruptures or ()):
         if rule.id in names[:index]:
             mistake(("ruptures", index, "id"), f"found {rule.id!r} a second time, expected each id once")
-        if rule.instrument is not None and rule.instrument not in instruments:
+        if rule.instrument is None:
+            continue
+        if rule.instrument not in instruments:
             mistake(("ruptures", index), f"no instrument {rule.instrument} is known")
+        if rule.instrument in {other.instrument for other in rules[:index]}:
+            mistake(
+                ("ruptures", index), f"a rule reads direct reports from {rule.instrument} already; keep one"
+            )
     unless = protocol.alliance.established.unless
     if unless not in names:
-        at = ("alliance", "established", "unless")
-        mistake(at, f"found {unless!r}, expected the id of a rule for ruptures")
+        mistake(
+            ("alliance", "established", "unless"), f"found {unless!r}, expected the id of a rule for ruptures"
+        )
     for index, pair in enumerate(protocol.alliance.pairs):
         for rater, form in (("client", pair.client), ("therapist", pair.therapist)):
             known = instruments.get(form.instrument)
             version = known.versions.get(form.version) if known else None
             if version is None or rater not in version.raters:
-                at = ("alliance", "pairs", index, rater)
-                mistake(at, f"no form {form.instrument} {form.version} that a {rater} fills in is known")
+                mistake(
+                    ("alliance", "pairs", index, rater),
+                    f"no form {form.instrument} {form.version} that a {rater} fills in is known",
+                )
     return problems

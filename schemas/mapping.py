@@ -6,18 +6,15 @@ every value are stated, and what is not stated is held back or (for whole column
 
 from __future__ import annotations
 
-import re
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from dyadlog.schemas.catalogue import PLACE
 from dyadlog.schemas.yamlfile import Listed, Strict
 
 Cell = str | int | float | bool
-
-# A column named in a text: `visit-{who}`. Names may hold dots, which `str.format` would read as attributes.
-PLACE = re.compile(r"\{([^{}]+)\}")
 
 
 class Source(Strict):
@@ -70,9 +67,11 @@ class Emit(Strict):
 
     `items` maps the items of the instrument to columns. A rule that is `aside` states something that every row
     repeats (who the client is): a row to which only such rules apply says nothing and is held back.
+    `schema_version` is the version of the kind of event that `payload` is written in; by default the newest.
     """
 
     event_type: str
+    schema_version: int | None = None
     aside: bool = False
     when: Listed[When] = ()
     event_id: Source

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.instruments import Evidence
 from dyadlog.schemas.yamlfile import Listed, read_yaml
 
@@ -43,7 +44,7 @@ class RuptureRule(Evidence):
     `min_ratings`: ratings that a course needs, by default `thresholds.rupture_min_ratings`.
     """
 
-    id: str
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
     preset: str
     family: Family
     window: Annotated[int, Field(ge=1)]

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from dyadlog.schemas.alliance import Alliance
-from dyadlog.schemas.catalogue import ID_PATTERN, catalogue
+from dyadlog.schemas.catalogue import ID_PATTERN, EventType, catalogue
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.instruments import (
     Occasion,
@@ -328,16 +328,27 @@ def _emit_mistakes(emit: Emit) -> Sequence[tuple[KeyPath, str]]:
     event = known.events.get(emit.event_type)
     if event is None:
         return [(("event_type",), f"found {emit.event_type!r}, expected a kind of event of the catalogue")]
-    fields = event.versions[event.newest]
+    version = emit.schema_version or event.newest
+    if version not in event.versions:
+        return [(("schema_version",), f"found {version}, expected a version from 1 to {event.newest}")]
+    fields = event.versions[version]
     return [
         (("envelope", name), "not a field of the envelope")
         for name in emit.envelope
         if name not in known.envelope
     ] + [
-        (("payload", name), f"not a field of {emit.event_type} version {event.newest}")
+        (
+            ("payload", name),
+            f"not a field of {emit.event_type} version {version}{_elsewhere(name, event, version)}",
+        )
         for name in emit.payload
         if name not in fields
     ]
+
+
+def _elsewhere(name: str, event: EventType, version: int) -> str:
+    known = [number for number, fields in event.versions.items() if name in fields and number != version]
+    return f"; version {known[-1]} has it: say `schema_version: {known[-1]}`" if known else ""
 
 
 def _cross_check(file: YamlFile, study: Study) -> list[str]:

@@ -62,8 +62,8 @@ def test_a_broken_invariant_blocks_publication_and_reports(
     lab.drop("site-a", "2.ndjson", [session(1)])
     real = warehouse.load
 
-    def lose(duck, study, log, upto):  # type: ignore[no-untyped-def]
-        real(duck, study, log, upto)
+    def lose(duck, *given):  # type: ignore[no-untyped-def]
+        real(duck, *given)
         duck.execute("create or replace table kept as select * from log.fact limit 1")
         duck.execute("create or replace view log.fact as select * from kept")
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
+from dyadlog.assets.event_log.history import history
+from dyadlog.assets.intake.receive import open_log
 from tests.conftest import Lab, client, phq, rating, session
 
 STATES = """
@@ -45,6 +49,22 @@ def test_two_contents_under_one_revision_are_a_conflict_and_neither_is_used(lab:
     lab.night()
     assert scores(lab) == []
     assert lab.rows(STATES) == [("FACT_CONFLICT", 1, 3)]
+
+
+def test_deliveries_that_repeat_the_same_lines_balance(lab: Lab) -> None:
+    """Their rows are the same bytes, so they share a segment; each counts them as its own."""
+    lines = [client(), session(1)]
+    for night in range(3):
+        lab.drop("site-a", f"{night}.ndjson", "".join(json.dumps(e) + "\n" for e in lines) + "\n" * night)
+    commits = lab.receive()
+    assert [(c.kind, c.receipt.duplicate) for c in commits] == [
+        ("delivery", 0),
+        ("delivery", 2),
+        ("delivery", 2),
+    ]
+    assert commits[1].segments == commits[2].segments
+    lab.build()
+    assert len(history(open_log(lab.study), "site-a", "enrol-c1")) == 3
 
 
 def test_a_higher_revision_settles_a_conflict(lab: Lab) -> None:

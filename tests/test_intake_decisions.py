@@ -126,6 +126,9 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         (json.dumps(held(schema_version=10**17)), "EVENT_VERSION_FUTURE@schema_version"),
         (json.dumps(held(schema_version=0)), "VALUE_OUT_OF_RANGE@schema_version"),
         (json.dumps(held(schema_version="1")), "VALUE_NOT_WHOLE@schema_version"),
+        (json.dumps(held(event_type="treatment.ended", schema_version=2, payload={"initiator": "client", "ending": "planned"})), ""),
+        (json.dumps(held(event_type="treatment.ended", schema_version=2, payload={"initiator": "client", "planned": True})), "FIELD_UNKNOWN@payload"),
+        (json.dumps(held(event_type="treatment.ended", schema_version=3, payload={"initiator": "client"})), "EVENT_VERSION_FUTURE@schema_version"),
     ],
     "fields that are needed": [
         (json.dumps(held(event_id=None)), "FIELD_MISSING@event_id"),

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from dyadlog.assets.warehouse import build as warehouse
-from dyadlog.assets.warehouse.build import STORAGE_VERSION, BuildError
+from dyadlog.assets.warehouse.build import BuildError
+from dyadlog.assets.warehouse.file import STORAGE_VERSION
 from dyadlog.assets.warehouse.published import KEEP
 from dyadlog.schemas.marts import contracts
 from tests.conftest import Lab, client, phq, session
@@ -89,8 +90,8 @@ def test_a_broken_law_blocks_publication_and_yesterday_stays(
     lab.drop("site-a", "2.ndjson", [session(2)])
     real = warehouse.load
 
-    def lose_a_row(duck, study, log, upto):  # type: ignore[no-untyped-def]
-        real(duck, study, log, upto)
+    def lose_a_row(duck, *given):  # type: ignore[no-untyped-def]
+        real(duck, *given)
         duck.execute("create or replace table fact_copy as select * from log.fact limit 2")
         duck.execute("create or replace view log.fact as select * from fact_copy")
 

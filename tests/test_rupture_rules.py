@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from math import pi, sqrt
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def sudden(points: list[tuple[int, int]]) -> Iterator[tuple[int, Found]]:
 def chart(points: list[tuple[int, int]], k: float, d2: float) -> Iterator[tuple[int, Found]]:
     scores = [y for _, y in points]
     mean = statistics.fmean(scores)
-    ranges = [abs(b - a) for a, b in zip(scores, scores[1:], strict=False)]
+    ranges = [abs(b - a) for a, b in pairwise(scores)]
     sigma = statistics.fmean(ranges) / d2
     for place, (session, score) in enumerate(points):
         if round(mean - k * sigma - score, 9) > 0:
@@ -177,8 +178,8 @@ TEXTS = (
 )
 RATING = [(name, "varchar") for name in TEXTS]
 RATING += [("session_number", "bigint"), ("score", "double"), ("event_id", "varchar")]
-SESSION = [*RATING[:4], ("session_number", "bigint")]
-REPORT = [*SESSION, *((name, "varchar") for name in ("rule_id", "source", "basis"))]
+EPISODE = [*RATING[:4], ("session_number", "bigint")]
+REPORT = [*EPISODE, *((name, "varchar") for name in ("rule_id", "source", "basis"))]
 REPORT += [
     *((name, "varchar") for name in ("instrument", "version", "occasion", "event_id")),
     ("intensity", "double"),
@@ -199,11 +200,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     with duckdb.connect() as duck:
         inputs.load_study(duck, read_study(folder))
         duck.execute("create schema intermediate; create schema marts")
-        tables = {
-            "intermediate.rating": RATING,
-            "marts.session": SESSION,
-            "intermediate.rupture_by_report": REPORT,
-        }
+        tables = {"intermediate.rating": RATING, "intermediate.rupture_by_report": REPORT}
         for name, columns in tables.items():
             duck.execute(f"create table {name} ({', '.join(f'{c} {kind}' for c, kind in columns)})")
 

@@ -9,6 +9,8 @@ from datetime import date, timedelta
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog, Head
+from dyadlog.assets.event_log.rows import places, rows_sql
+from dyadlog.assets.event_log.standing import voided
 from dyadlog.schemas.errors import UserError
 
 
@@ -51,6 +53,7 @@ class Statement:
         line_number: the line.
         revision: of the fact.
         status: accepted or duplicate.
+        voided_in: commit that voided the delivery; None if none did.
         op: assert, correct or retract; None for a duplicate, of which only the key is kept.
         event_type: kind of event.
         reason_code: why it was corrected or retracted.
@@ -64,6 +67,7 @@ class Statement:
     line_number: int
     revision: int
     status: str
+    voided_in: int | None
     op: str | None
     event_type: str | None
     reason_code: str | None
@@ -73,26 +77,32 @@ class Statement:
 def history(log: EventLog, site_id: str, event_id: str) -> list[Statement]:
     """All that a site has said under one event id, in the order of receipt.
 
-    Held-back lines are not among them: of these the log keeps no content.
+    Held-back lines are not among them, unless they were released: of these the log keeps no content.
     """
-    commits = {segment.name: commit for commit in log.of_site(site_id) for segment in commit.segments}
-    files = {log.storage.locate(name): commit for name, commit in commits.items()}
-    if not files:
+    commits = {commit.seq: commit for commit in log.of_site(site_id)}
+    place = places(log.storage, commits.values())
+    if place.is_empty():
         return []
+    gone = voided(commits.values())
     with duckdb.connect() as duck:
+        duck.register("place", place.to_arrow())
         found = duck.execute(
-            "select filename, line_number, revision, status, op, event_type, reason_code, payload "
-            "from read_parquet($files, filename = true) where event_id = $event and status <> 'held_back'",
-            {"files": list(files), "event": event_id},
+            "select commit_seq, line_number, revision, status, op, event_type, reason_code, payload "
+            f"from ({rows_sql(place['file'], 'place')}) where event_id = $event and status <> 'held_back'",
+            {"event": event_id},
         ).fetchall()
     told = [
         Statement(
-            files[file].seq,
-            files[file].received_at,
-            files[file].receipt.delivery_id,
-            files[file].receipt.file_name,
-            *rest,
+            seq,
+            commits[seq].received_at,
+            commits[seq].receipt.delivery_id,
+            commits[seq].receipt.file_name,
+            line,
+            revision,
+            status,
+            gone.get(seq),
+            *said,
         )
-        for file, *rest in found
+        for seq, line, revision, status, *said in found
     ]
     return sorted(told, key=lambda one: (one.commit_seq, one.line_number))

@@ -15,6 +15,7 @@ from pathlib import Path
 from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.records import (
     GENESIS,
+    Act,
     Commit,
     Kind,
     Receipt,
@@ -177,6 +178,7 @@ class EventLog:
         code_version: str,
         segments: tuple[Segment, ...] = (),
         quarantine_sha256: str | None = None,
+        act: Act | None = None,
     ) -> Commit:
         """Append one commit after the head that the caller has seen.
 
@@ -189,6 +191,7 @@ class EventLog:
             code_version: version of Dyadlog.
             segments: stored segments.
             quarantine_sha256: SHA-256 of the sealed held-back lines.
+            act: what a person had done, for the kinds that are about no file.
 
         Raises:
             RacedError: somebody else appended first; nothing was written under the commit's name.
@@ -209,6 +212,7 @@ class EventLog:
             quarantine_sha256,
             rules_digest,
             code_version,
+            act=act,
         )
         if self._sign:
             commit = replace(commit, signature=self._sign(commit.signed_bytes()))

@@ -8,6 +8,7 @@ import secrets
 
 from dyadlog.assets.event_log.records import sha256
 from dyadlog.assets.event_log.storage import Storage
+from dyadlog.schemas.errors import LogDamagedError
 
 _KEY = "line-hash.key"
 
@@ -36,7 +37,7 @@ class Quarantine:
 
         Args:
             site_id: the site.
-            held: line number, fact number, codes, text.
+            held: line number, fact number, codes, text; the header of a table as fact 0.
 
         Returns:
             SHA-256 of the stored bytes, which is also the file's name.
@@ -49,6 +50,20 @@ class Quarantine:
         digest = sha256(data)
         self._storage.put(self.name_of(site_id, digest), data)
         return digest
+
+    def lines(self, site_id: str, digest: str) -> list[tuple[int, int, list[str], str]]:
+        """What `keep` stored.
+
+        Raises:
+            FileNotFoundError: nothing is stored under this name.
+            LogDamagedError: it is not what was stored.
+        """
+        data = self.sealed(site_id, digest)
+        if sha256(data) != digest:
+            name = self.name_of(site_id, digest)
+            raise LogDamagedError(f"quarantine/{name} has other bytes than were written")
+        told = [json.loads(line) for line in data.splitlines()]
+        return [(one["line_number"], one["fact"], one["codes"], one["text"]) for one in told]
 
     def name_of(self, site_id: str, digest: str) -> str:
         """Name of sealed lines in the quarantine."""

@@ -1,4 +1,4 @@
-"""What a commit says: one delivery, its receipt and its segments."""
+"""What a commit says: one delivery, or what a person had done to earlier ones; receipt and segments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,32 @@ GENESIS = "0" * 64
 # A site's receipt prints this many digits of the head: too many to find another commit with the same ones.
 RECEIPT_DIGITS = 16
 
-Kind = Literal["delivery", "duplicate_delivery", "rejected_file"]
+Kind = Literal["delivery", "duplicate_delivery", "rejected_file", "release", "void"]
+
+
+@dataclass(frozen=True)
+class KindOfCommit:
+    """What commits of one kind hold.
+
+    Args:
+        is_file: whether the commit is about a file that came; else it says what was done to earlier commits.
+        has_rows: whether its segments hold the facts that its receipt counts.
+    """
+
+    is_file: bool
+    has_rows: bool
+
+
+KINDS: dict[Kind, KindOfCommit] = {
+    "delivery": KindOfCommit(is_file=True, has_rows=True),
+    # The very bytes of an earlier delivery under another name.
+    "duplicate_delivery": KindOfCommit(is_file=True, has_rows=False),
+    "rejected_file": KindOfCommit(is_file=True, has_rows=False),
+    # Lines of one delivery that were held back and pass the rules now; its receipt counts these lines.
+    "release": KindOfCommit(is_file=False, has_rows=True),
+    # Deliveries that count no longer, with what was released of them.
+    "void": KindOfCommit(is_file=False, has_rows=False),
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,23 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Act:
+    """What a person had done to earlier commits.
+
+    Args:
+        by: who had it done.
+        why: the reason, in words.
+        commits: numbers of the commits that it is about, rising.
+        fields: of a release, what was said of its lines when they were held back: `code@field` -> number of lines.
+    """
+
+    by: str
+    why: str
+    commits: tuple[int, ...]
+    fields: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Segment:
     """A content-addressed Parquet file: its bytes' SHA-256 is its name."""
 
@@ -88,6 +130,7 @@ class Commit:
         rules_digest: rules in force (study.yaml and what it names).
         code_version: version of Dyadlog.
         signature: Ed25519 by the study's key over `signed_bytes`, in base64.
+        act: what a person had done, for the kinds that are about no file.
     """
 
     seq: int
@@ -100,6 +143,7 @@ class Commit:
     rules_digest: str
     code_version: str
     signature: str | None = None
+    act: Act | None = None
 
     @property
     def name(self) -> str:
@@ -112,6 +156,10 @@ class Commit:
             "receipt": vars(self.receipt),
             "segments": [vars(segment) for segment in self.segments],
         }
+        if self.act:
+            told["act"] = vars(self.act)
+        else:
+            del told["act"]
         return (json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
     def signed_bytes(self) -> bytes:
@@ -138,7 +186,12 @@ def decode(data: bytes) -> Commit:
         rules_digest=raw["rules_digest"],
         code_version=raw["code_version"],
         signature=raw.get("signature"),
+        act=_act(raw["act"]) if "act" in raw else None,
     )
+
+
+def _act(raw: dict[str, Any]) -> Act:
+    return Act(**(raw | {"commits": tuple(raw["commits"])}))
 
 
 def sha256(data: bytes) -> str:

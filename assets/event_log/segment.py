@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,13 +16,15 @@ from dyadlog.schemas.frames import POLARS_TYPE
 ENVELOPE = tuple(catalogue().envelope)
 
 # One row per fact that ever arrived. `status` is accepted, duplicate or held_back; a held-back row keeps its line
-# number, its codes and a keyed hash of its text, and nothing of its content; a duplicate row keeps its key.
+# number, its codes and a keyed hash of its text, and nothing of its content. A duplicate row keeps its key and, unless an
+# earlier line of the same delivery says the same, the place where it was said: commit, line and fact.
 SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
     "line_number": pl.Int64,
     "fact_number": pl.Int32,
     "status": pl.String,
     "codes": pl.List(pl.String),
     "line_hash": pl.Binary,
+    "same_as": pl.List(pl.Int64),
     **{name: POLARS_TYPE[spec.type] for name, spec in catalogue().envelope.items()},
     "payload": pl.String,
 }
@@ -78,7 +77,7 @@ def encode_all(frame: pl.DataFrame) -> Iterator[tuple[bytes, int]]:
 
 def _arrow_type(kind: type[pl.DataType] | pl.DataType) -> pa.DataType:
     if isinstance(kind, pl.List):
-        return pa.list_(pa.string())
+        return pa.list_(_arrow_type(kind.inner))  # type: ignore[arg-type]
     return {
         pl.String: pa.string(),
         pl.Int64: pa.int64(),
@@ -90,58 +89,3 @@ def _arrow_type(kind: type[pl.DataType] | pl.DataType) -> pa.DataType:
 
 
 _ARROW = pa.schema([(name, _arrow_type(kind)) for name, kind in SCHEMA.items()])
-
-
-def repeated(facts: pl.DataFrame, files: list[str]) -> list[int]:
-    """Row numbers of accepted facts that say what is known already.
-
-    Args:
-        facts: facts in the columns of `SCHEMA`.
-        files: addresses of the site's earlier segments.
-    """
-    key = ["event_id", "revision"]
-    content = [name for name in ENVELOPE if name not in ("site_id", *key)]
-    new = (
-        facts.with_row_index("row")
-        .filter(pl.col("status") == "accepted")
-        .select(pl.col("row").cast(pl.Int64), *key, *content, "payload")
-    )
-    old = new.clear()
-    if files:
-        with duckdb.connect() as duck:
-            duck.register("new", new.select(key).to_arrow())
-            old = duck.execute(
-                f"""
-                select -1::bigint as row, {", ".join([*key, *content, "payload"])}
-                from read_parquet($files) semi join new using (event_id, revision) where status = 'accepted'
-                """,
-                {"files": files},
-            ).pl()
-    if old.is_empty() and new["event_id"].n_unique() == len(new):
-        return []
-    said = pl.concat([old, new])
-    found: list[int] = []
-    # Most repeated facts are the same letter by letter; only for the others are the payloads taken apart.
-    for payload in (
-        pl.col("payload"),
-        pl.col("payload").map_elements(_canonical, pl.String, skip_nulls=False),
-    ):
-        said = said.filter(pl.struct(key).is_duplicated()).with_columns(payload.alias("payload"))
-        first = said.unique([*key, *content, "payload"], keep="first", maintain_order=True)
-        found += said.join(first, on="row", how="anti").filter(pl.col("row") >= 0)["row"].to_list()
-        said = first
-    return sorted(found)
-
-
-def _canonical(payload: str | None) -> str:
-    """A payload as compared: the order of fields, fields that are null and the way a number is written mean nothing."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            inner = {key: plain(part) for key, part in value.items()}
-            return {key: part for key, part in inner.items() if part is not None and part != {}}
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value
-
-    return json.dumps(plain(json.loads(payload)) if payload else {}, sort_keys=True)

@@ -7,7 +7,15 @@ import re
 from dyadlog.assets.event_log.footer import stated_rows
 from dyadlog.assets.event_log.log import EventLog, Head
 from dyadlog.assets.event_log.quarantine import Quarantine
-from dyadlog.assets.event_log.records import GENESIS, RECEIPT_DIGITS, Commit, commit_name, decode, sha256
+from dyadlog.assets.event_log.records import (
+    GENESIS,
+    KINDS,
+    RECEIPT_DIGITS,
+    Commit,
+    commit_name,
+    decode,
+    sha256,
+)
 from dyadlog.assets.event_log.storage import Storage
 from dyadlog.assets.event_log.witness import Witness, cut_off
 from dyadlog.schemas.errors import LogDamagedError, UserError
@@ -114,6 +122,11 @@ def _commit(storage: Storage, seq: int, expected: str | None) -> Commit:
 
 def _check(storage: Storage, commit: Commit, quarantine: Quarantine | None) -> None:
     receipt, where = commit.receipt, f"commit {commit.seq}"
+    about = commit.act.commits if commit.act else ()
+    if commit.kind not in KINDS or KINDS[commit.kind].is_file != (commit.act is None):
+        raise LogDamagedError(f"{where}: not a kind of commit that this version of Dyadlog knows")
+    if any(not 0 < seq < commit.seq for seq in about):
+        raise LogDamagedError(f"{where}: is about a commit that is not before it")
     if not receipt.balances:
         raise LogDamagedError(f"{where}: the receipt does not balance")
     rows = 0
@@ -127,7 +140,7 @@ def _check(storage: Storage, commit: Commit, quarantine: Quarantine | None) -> N
         if stated_rows(data) != segment.rows:
             raise LogDamagedError(f"{where}: {segment.name} has another number of rows")
         rows += segment.rows
-    if rows != (receipt.facts if commit.kind == "delivery" else 0):
+    if rows != (receipt.facts if KINDS[commit.kind].has_rows else 0):
         raise LogDamagedError(f"{where}: segments and receipt disagree on the number of facts")
     if quarantine and commit.quarantine_sha256:
         name = quarantine.name_of(receipt.site_id, commit.quarantine_sha256)

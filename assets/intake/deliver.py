@@ -13,16 +13,17 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.keys import KEY, KeyIndex
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
+from dyadlog.assets.event_log.standing import releases
 from dyadlog.assets.intake.columns import Problem
+from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.facts import FactReader, Facts
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.intake.lines import Lines, cut
-from dyadlog.assets.intake.tables import TableReader
+from dyadlog.assets.intake.tables import FactLines, TableReader
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.mapping import Mapping
 from dyadlog.schemas.study import Study
@@ -42,7 +43,7 @@ class Reading:
         receipt: account of the file, duplicates not yet told apart.
         refused: whether the file as a whole was refused.
         facts: all facts in the columns of the log (`status` accepted or held_back).
-        held: facts that were held back, with their text.
+        held: facts that were held back, with the text of their lines; fact 0 is the header of a table.
     """
 
     receipt: Receipt
@@ -81,6 +82,22 @@ class Readers:
         finally:
             wait(running)
 
+    def check_table(self, site_id: str, rows: Iterable[FactLines]) -> Iterator[Facts]:
+        """Check facts that were made of the rows of a table. Their text is that of the rows."""
+        waiting: deque[FactLines] = deque()
+
+        def blocks() -> Iterator[Lines]:
+            for made in rows:
+                waiting.append(made)
+                yield Lines(made.table(), np.empty(0, np.int64))
+
+        for facts in self.check(site_id, blocks()):
+            made = waiting.popleft()
+            broken = {row for row, code, _ in made.problems if code.startswith("LINE_")}
+            facts.problems = [p for p in facts.problems if p[0] not in broken] + made.problems
+            facts.text = pl.Series("text", made.raw, pl.String)
+            yield facts
+
     def _check(self, site_id: str, lines: Lines) -> Facts:
         reader = self._idle.pop()
         try:
@@ -101,10 +118,10 @@ def read_file(study: Study, landed: Landed, readers: Readers, *, progress: Progr
     reader = Reader(landed.path, study.protocol.limits)
     parts: list[pl.DataFrame] = []
     held: list[Held] = []
-    tally = _Tally()
+    tally = Tally()
     try:
-        for facts in _facts(study, landed, reader, readers, tally.file_codes):
-            _take(facts, landed.site_id, parts, held, tally)
+        for facts in _facts(study, landed, reader, readers, tally, held):
+            take(facts, landed.site_id, parts, held, tally)
             if progress:
                 progress(reader.size)
     except FileRefusedError as refusal:
@@ -119,9 +136,9 @@ def read_file(study: Study, landed: Landed, readers: Readers, *, progress: Progr
             codes={refusal.code: 1},
             fields={f"{refusal.code}@{name}": 1 for name in refusal.fields},
         )
-        return Reading(receipt, refused=True, facts=_none(), held=[])
+        return Reading(receipt, refused=True, facts=none(), held=[])
     receipt = tally.receipt(landed, reader)
-    return Reading(receipt, refused=False, facts=pl.concat(parts) if parts else _none(), held=held)
+    return Reading(receipt, refused=False, facts=pl.concat(parts) if parts else none(), held=held)
 
 
 def _measure(reader: Reader) -> bool:
@@ -133,41 +150,38 @@ def _measure(reader: Reader) -> bool:
     return True
 
 
-def _none() -> pl.DataFrame:
+def none() -> pl.DataFrame:
+    """No facts."""
     return pl.DataFrame(schema=segment.SCHEMA)
 
 
 def _facts(
-    study: Study, landed: Landed, reader: Reader, readers: Readers, file_codes: list[str]
+    study: Study, landed: Landed, reader: Reader, readers: Readers, tally: Tally, held: list[Held]
 ) -> Iterator[Facts]:
     kind = kind_of(landed.name)
     if kind == "events":
         yield from readers.check(landed.site_id, cut(reader.blocks()))
         return
-    table = TableReader(_mapping(study, landed))
-    problems: deque[list[Problem]] = deque()
-
-    def blocks() -> Iterator[Lines]:
-        for made in table.read(map(bytes, reader.blocks())):
-            problems.append(made.problems)
-            yield Lines(made.table(), np.empty(0, np.int64))
-
-    for facts in readers.check(landed.site_id, blocks()):
-        found = problems.popleft()
-        broken = {row for row, code, _ in found if code.startswith("LINE_")}
-        facts.problems = [p for p in facts.problems if p[0] not in broken] + found
-        yield facts
-    file_codes += table.remarks
+    table = TableReader(mapping_of(study, landed.site_id, landed.name))
+    yield from readers.check_table(landed.site_id, table.read(map(bytes, reader.blocks())))
+    tally.file_codes += table.remarks
+    if held:
+        held.insert(0, (0, 0, [], table.header))
 
 
-def _mapping(study: Study, landed: Landed) -> Mapping:
-    for mapping in study.site_mappings(landed.site_id):
-        if mapping.fits(landed.name):
+def mapping_of(study: Study, site_id: str, file_name: str) -> Mapping:
+    """The mapping by which a table is read.
+
+    Raises:
+        FileRefusedError: FILE_NO_MAPPING.
+    """
+    for mapping in study.site_mappings(site_id):
+        if mapping.fits(file_name):
             return mapping
     raise FileRefusedError("FILE_NO_MAPPING")
 
 
-class _Tally:
+class Tally:
     """Counts lines and codes of a file."""
 
     def __init__(self) -> None:
@@ -179,6 +193,7 @@ class _Tally:
         self.file_codes: list[str] = []
 
     def receipt(self, landed: Landed, reader: Reader) -> Receipt:
+        """The account of the file."""
         if not self.lines:
             self.file_codes.append("FILE_EMPTY")
         return Receipt(
@@ -195,7 +210,7 @@ class _Tally:
         )
 
 
-def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held], tally: _Tally) -> None:
+def take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held], tally: Tally) -> None:
     """Add a checked block: mark what is held back, empty its content, count."""
     frame = facts.frame.with_columns(
         pl.col("revision").fill_null(1),
@@ -205,6 +220,7 @@ def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held
         pl.lit("accepted").alias("status"),
         pl.lit(None, pl.List(pl.String)).alias("codes"),
         pl.lit(None, pl.Binary).alias("line_hash"),
+        pl.lit(None, pl.List(pl.Int64)).alias("same_as"),
     )
     numbers = frame["line_number"].to_numpy()
     tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
@@ -215,7 +231,7 @@ def _take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held
 
 
 def _mark(
-    frame: pl.DataFrame, facts: Facts, numbers: np.ndarray[Any, Any], held: list[Held], tally: _Tally
+    frame: pl.DataFrame, facts: Facts, numbers: np.ndarray[Any, Any], held: list[Held], tally: Tally
 ) -> pl.DataFrame:
     registry = codes()
     by_row: dict[int, list[Problem]] = {}
@@ -304,7 +320,7 @@ def deliver(
                 log.settle()
                 return None
             if isinstance(known, Commit):
-                reading = Reading(_again(known, landed), refused=False, facts=_none(), held=[])
+                reading = Reading(_again(known, landed, earlier), refused=False, facts=none(), held=[])
         if reading is None:
             reading = read_file(study, landed, readers, progress=progress)
         receipt = reading.receipt
@@ -319,75 +335,45 @@ def deliver(
         }
         try:
             if isinstance(known, Commit):
-                return log.append(after, "duplicate_delivery", _again(known, landed), **common)
+                return log.append(after, "duplicate_delivery", _again(known, landed, earlier), **common)
             if reading.refused:
                 return log.append(after, "rejected_file", receipt, **common)
             if reading.held and sealed is None:
                 sealed = quarantine.keep(landed.site_id, reading.held)
-            facts, receipt = _settle(log, earlier, reading, quarantine)
+            facts, receipt = mark_duplicates(log, earlier, _hashed(reading, quarantine), receipt)
             stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue
 
 
-def _again(first: Commit, landed: Landed) -> Receipt:
-    """Receipt of a delivery whose bytes are known: what was accepted then is a duplicate now."""
+def _again(first: Commit, landed: Landed, earlier: Sequence[Commit]) -> Receipt:
+    """Receipt of a delivery whose bytes are known: what was accepted or released since is a duplicate now."""
     told = first.receipt
+    released = sum(c.receipt.lines for c in releases(earlier, first.seq))
     return replace(
         told,
         file_name=landed.name,
         accepted=0,
-        duplicate=told.accepted + told.duplicate,
-        held_back=told.held_back,
+        duplicate=told.accepted + told.duplicate + released,
+        held_back=told.held_back - released,
     )
 
 
-def _settle(
-    log: EventLog, earlier: Sequence[Commit], reading: Reading, quarantine: Quarantine
-) -> tuple[pl.DataFrame, Receipt]:
-    """Tell duplicates apart and hash what is held back.
-
-    A fact is a duplicate if the log, or an earlier line of the same file, says the same under the same event id
-    and revision. The same key with another content is accepted: the fold shows it as a conflict.
-    """
-    facts, receipt = reading.facts, reading.receipt
-    if reading.held:
-        hashes = pl.DataFrame(
-            {
-                "line_number": [line for line, _, _, _ in reading.held],
-                "fact_number": [fact for _, fact, _, _ in reading.held],
-                "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
-            },
-            schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
-        )
-        facts = (
-            facts.drop("line_hash")
-            .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
-            .select(list(segment.SCHEMA))
-        )
-    segments = [s for c in earlier for s in c.segments]
-    if log.keys:
-        new = facts.filter(pl.col("status") == "accepted").select(KEY)
-        segments = KeyIndex(log.keys).holding(receipt.site_id, segments, new, log.storage.locate)
-    files = [log.storage.locate(s.name) for s in segments]
-    duplicates = segment.repeated(facts, files)
-    if not duplicates:
-        return facts, receipt
-    is_duplicate = pl.col("row").is_in(duplicates)
-    keys = {"site_id", "event_id", "revision"}
-    facts = (
-        facts.with_row_index("row")
-        .with_columns(
-            pl.when(is_duplicate).then(pl.lit("duplicate")).otherwise("status").alias("status"),
-            *(
-                pl.when(~is_duplicate).then(pl.col(name)).alias(name)
-                for name in (*segment.ENVELOPE, "payload")
-                if name not in keys
-            ),
-        )
-        .drop("row")
+def _hashed(reading: Reading, quarantine: Quarantine) -> pl.DataFrame:
+    """The facts, with a keyed hash of the text of those that are held back."""
+    if not reading.held:
+        return reading.facts
+    hashes = pl.DataFrame(
+        {
+            "line_number": [line for line, _, _, _ in reading.held],
+            "fact_number": [fact for _, fact, _, _ in reading.held],
+            "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
+        },
+        schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
     )
-    by_line = facts.group_by("line_number").agg((pl.col("status") == "duplicate").all().alias("duplicate"))
-    known_lines = int(by_line["duplicate"].sum())
-    return facts, replace(receipt, accepted=receipt.accepted - known_lines, duplicate=known_lines)
+    return (
+        reading.facts.drop("line_hash")
+        .join(hashes, on=["line_number", "fact_number"], how="left", maintain_order="left")
+        .select(list(segment.SCHEMA))
+    )

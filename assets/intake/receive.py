@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -135,6 +135,18 @@ def _is_logged(study: Study, log: EventLog, landed: Landed) -> bool:
     )
 
 
+@contextmanager
+def at_work(study: Study, log: EventLog) -> Iterator[None]:
+    """Write to the log: one at a time, from its signed head to a new one."""
+    witness = open_witness(study)
+    with log.storage.writing():
+        witness.begin(log)
+        try:
+            yield
+        finally:
+            witness.update(log)
+
+
 def receive(
     study: Study,
     log: EventLog,
@@ -151,9 +163,7 @@ def receive(
         each file with its commit (None if the log knew the file already).
     """
     quarantine = open_quarantine(study)
-    witness = open_witness(study)
-    with log.storage.writing(), ExitStack() as open_now:
-        witness.begin(log)
+    with at_work(study, log), ExitStack() as open_now:
         seen = Seen(study)
         readers: Readers | None = None
         try:
@@ -180,5 +190,4 @@ def receive(
                 seen.add(landed, looked_at)
                 yield landed, commit
         finally:
-            witness.update(log)
             seen.save()

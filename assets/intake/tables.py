@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dyadlog.assets.intake.files import FileRefusedError
-from dyadlog.schemas.catalogue import catalogue
-from dyadlog.schemas.mapping import PLACE, Cell, Emit, Mapping, Source, When
+from dyadlog.schemas.catalogue import PLACE, catalogue
+from dyadlog.schemas.mapping import Cell, Emit, Mapping, Source, When
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?")
 _BATCH = 50_000
@@ -37,20 +37,23 @@ class FactLines:
         line_number: line in the file, one entry per fact.
         fact: number of the fact within its line, from 1.
         text: event JSON; for a line that could not be read, its cells as a JSON list.
+        raw: the line as it stands in the table.
         problems: (position, reason code, field).
     """
 
     line_number: list[int] = field(default_factory=list)
     fact: list[int] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
+    raw: list[str] = field(default_factory=list)
     problems: list[tuple[int, str, str]] = field(default_factory=list)
 
-    def add(self, line_number: int, fact: int, text: str, problems: list[tuple[str, str]]) -> None:
+    def add(self, line_number: int, fact: int, text: str, raw: str, problems: list[tuple[str, str]]) -> None:
         """Append one fact."""
         self.problems += [(len(self.text), code, where) for code, where in problems]
         self.line_number.append(line_number)
         self.fact.append(fact)
         self.text.append(text)
+        self.raw.append(raw)
 
     def table(self) -> pa.Table:
         """As a block for `FactReader.read`."""
@@ -70,12 +73,14 @@ class TableReader:
         mapping: what the columns mean.
 
     Attributes:
+        header: the line that names the columns.
         remarks: reason codes about the file as a whole that do not refuse it.
     """
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
         self._rules = [_Rule(emit) for emit in mapping.events]
+        self.header = ""
         self.remarks: list[str] = []
 
     def read(self, blocks: Iterator[bytes]) -> Iterator[FactLines]:
@@ -105,6 +110,7 @@ class TableReader:
             yield facts
 
     def _header(self, line: str) -> list[str]:
+        self.header = line
         names = self._cells(line)
         if names is None or len(set(names)) < len(names) or "" in names:
             raise FileRefusedError("FILE_HEADER_BROKEN")
@@ -128,17 +134,17 @@ class TableReader:
         cells = self._cells(line)
         if cells is None or len(cells) != len(header):
             code = "LINE_QUOTING" if cells is None else "LINE_RAGGED"
-            facts.add(number, 1, json.dumps([line]), [(code, "line")])
+            facts.add(number, 1, json.dumps([line]), line, [(code, "line")])
             return
         missing = self._mapping.missing
         row: Row = {name: None if cell in missing else cell for name, cell in zip(header, cells, strict=True)}
         rules = [rule for rule in self._rules if rule.applies(row)]
         if all(rule.aside for rule in rules):
-            facts.add(number, 1, json.dumps(cells), [("LINE_NO_RULE", "line")])
+            facts.add(number, 1, json.dumps(cells), line, [("LINE_NO_RULE", "line")])
             return
         for nth, rule in enumerate(rules, 1):
             text, problems = rule.make(row)
-            facts.add(number, nth, text, problems)
+            facts.add(number, nth, text, line, problems)
 
 
 class _Rule:
@@ -147,11 +153,11 @@ class _Rule:
     def __init__(self, emit: Emit) -> None:
         known = catalogue()
         event = known.events[emit.event_type]
-        fields = event.versions[event.newest]
+        self._version = emit.schema_version or event.newest
+        fields = event.versions[self._version]
         self.aside = emit.aside
         self._when = emit.when
         self._event_type = emit.event_type
-        self._version = event.newest
         self._event_id = _getter(emit.event_id, number=False)
         self._envelope = [
             (name, _getter(source, number=known.envelope[name].type in ("int", "number")))

@@ -10,11 +10,12 @@ import contextlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
+from dyadlog.assets.quality.memory import Memory, looked_at
 from dyadlog.schemas.expectations import Expectation, expected
 from dyadlog.schemas.study import Study
 
@@ -41,23 +42,34 @@ class Row(NamedTuple):
     verdict: str | None
 
 
-def run_expectations(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
+def run_expectations(
+    duck: duckdb.DuckDBPyConnection, study: Study, *, site_keys: Mapping[str, str] | None = None
+) -> None:
     """Fill `checks.expectation` for all sites of the study. Never raises for what a check or the data did.
 
     Args:
         duck: the working database with all marts in place.
         study: the protocol.
+        site_keys: a key for what each site's own models gave; with them, judgements of earlier nights are used again
+            where nothing that was looked at has changed.
     """
     wanted = expected(study)
     known = {name: each for name, each in wanted.items() if _can_be_asked(duck, each)}
-    rows: list[Row] = []
+    memory = Memory(study, looked_at(duck, known, site_keys) if site_keys else {})
+    found = {site_id: memory.recall(site_id) for site_id in study.site_ids}
+    rows = [Row(*row) for told in found.values() if told is not None for row in told]
+    new = [site_id for site_id, told in found.items() if told is None]
     with _quiet():
-        batches = _batches()
-        for site_id in study.site_ids:
+        batches = _batches() if new else None
+        for site_id in new:
             if batches is None:
                 rows.append(_crash(site_id, "great_expectations"))
-            else:
-                rows += _judge(duck, site_id, wanted, known, batches)
+                continue
+            judged = _judge(duck, site_id, wanted, known, batches)
+            if all(row.code != CRASHED for row in judged):
+                memory.learn(site_id, judged)
+            rows += judged
+    memory.save()
     duck.executemany("insert into checks.expectation values (?, ?, ?, ?, ?, ?)", sorted(rows))
 
 
@@ -118,7 +130,7 @@ def _batches() -> BatchDefinition[Any] | None:
 def _can_be_asked(duck: duckdb.DuckDBPyConnection, each: Expectation) -> bool:
     """Whether the marts have what an expectation looks at; if not, only that one crashes."""
     try:
-        duck.execute(f"select {each.value} from {each.table} as t limit 0")
+        duck.execute(f"select t.site_id, {each.value} from {each.table} as t limit 0")
     except duckdb.Error:
         return False
     return True

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import yaml
 
+from dyadlog.assets.simulation.facts import SPOKEN
 from dyadlog.assets.simulation.lines import SEPARATOR, table_header
 from dyadlog.assets.simulation.network import Site
 from dyadlog.schemas.catalogue import Field, catalogue
@@ -140,13 +141,14 @@ def _mapping(p: Parameters) -> dict[str, Any]:
     }
     events: list[dict[str, Any]] = []
     for kind, event in known.events.items():
-        rule = {
+        rule: dict[str, Any] = {
             "event_type": kind,
+            **({"schema_version": SPOKEN} if event.newest > SPOKEN else {}),
             "when": [{"column": "event_type", "in": [kind]}],
             "event_id": {"column": "event_id"},
             "envelope": envelope,
         }
-        fields = {name: _source(name, field) for name, field in event.versions[event.newest].items()}
+        fields = {name: _source(name, field) for name, field in event.versions[SPOKEN].items()}
         if not event.instrument:
             events.append(rule | {"payload": fields})
             continue

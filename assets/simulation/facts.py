@@ -16,6 +16,8 @@ Table = pl.DataFrame
 
 # Columns beside those of the envelope and of all payloads (`payload.<field>`).
 NIGHT, RECORDED_ON, ITEMS = "night", "recorded_on", "items"
+# The version of every kind of event that simulated sites speak.
+SPOKEN = 1
 
 
 def _schema() -> pl.Schema:
@@ -24,7 +26,7 @@ def _schema() -> pl.Schema:
     payload = {
         PAYLOAD_PREFIX + name: types[field.type]
         for event in known.events.values()
-        for name, field in event.versions[event.newest].items()
+        for name, field in event.versions[SPOKEN].items()
     }
     envelope = {name: types[field.type] for name, field in known.envelope.items()}
     own: dict[str, pl.DataType | type[pl.DataType]] = {NIGHT: pl.Int32, RECORDED_ON: pl.Int64}
@@ -55,7 +57,7 @@ def facts_of(truth: Truth, days: int, nights: int) -> Table:
     facts = _consented(facts, truth)
     facts = facts.with_columns(
         (pl.col(RECORDED_ON) * nights // days + 1).cast(pl.Int32).alias(NIGHT),
-        pl.lit(1, pl.Int64).alias("schema_version"),
+        pl.lit(SPOKEN, pl.Int64).alias("schema_version"),
     ).filter(pl.col(NIGHT) <= nights)
     facts = facts.sort(RECORDED_ON, "client_id", "study_day", maintain_order=True, nulls_last=False)
     missing = [pl.lit(None, kind).alias(name) for name, kind in SCHEMA.items() if name not in facts.columns]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from dyadlog.assets.simulation.answers import as_cells, as_gaps, as_json, as_matrix
-from dyadlog.assets.simulation.facts import ITEMS, NIGHT, RECORDED_ON, SCHEMA
+from dyadlog.assets.simulation.facts import ITEMS, NIGHT, RECORDED_ON, SCHEMA, SPOKEN
 from dyadlog.schemas.catalogue import Field, catalogue
 from dyadlog.schemas.frames import PAYLOAD_PREFIX
 from dyadlog.schemas.instruments import Version, shipped_instruments
@@ -31,7 +31,7 @@ def event_lines(facts: Table) -> Table:
     by_kind = facts.with_row_index(_ROW).partition_by("event_type", as_dict=True, maintain_order=True)
     for (kind,), part in by_kind.items():
         event = catalogue().events[str(kind)]
-        fields = event.versions[event.newest]
+        fields = event.versions[SPOKEN]
         head = _members(catalogue().envelope, "", part)
         plain = part.filter(pl.col(ITEMS).is_null())
         made.append(

@@ -1,237 +1,206 @@
 """From the log to one published DuckDB file.
 
 The marts are a pure function of (commits up to a head, code, study.yaml). They are built in a working file,
-checked, copied in a fixed order into a fresh file with a pinned storage version, fsynced, and only then shown
+checked, copied into a fresh file with a pinned storage version, fsynced, and only then shown
 by switching `marts/current.duckdb`. A reader that holds yesterday's file keeps it.
+
+Models with `scope: site` run for the sites with news only; the results of the others are kept (`kept.py`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-import resource
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog, Head
-from dyadlog.assets.event_log.storage import fsync
-from dyadlog.assets.version import code_version
-from dyadlog.assets.warehouse import inputs, steps
+from dyadlog.assets.warehouse import inputs
+from dyadlog.assets.warehouse.checks import (
+    Broken,
+    Contents,
+    check_balance,
+    check_tables,
+    contents,
+    digest,
+)
+from dyadlog.assets.warehouse.file import Build, write_file
+from dyadlog.assets.warehouse.kept import Result, Shelf, built_by_site, show_tables, site_keys
 from dyadlog.assets.warehouse.models import Model, models
-from dyadlog.assets.warehouse.published import as_of_file, build_file, marts_folder, show
-from dyadlog.schemas.frames import failures
+from dyadlog.assets.warehouse.published import as_of_file, build_file, show
+from dyadlog.assets.warehouse.work import Step, beside, peak_megabytes, run_model, working_database
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
 
-# Clients of DuckDB 1.2 must be able to open what analysts get.
-STORAGE_VERSION = "v1.2.0"
-PUBLISHED = ("marts", "quality")
+__all__ = [
+    "Build",
+    "BuildError",
+    "Building",
+    "Step",
+    "build_all",
+    "building",
+    "run_model",
+    "run_models",
+    "working_database",
+]
 
-Expectations = Callable[[duckdb.DuckDBPyConnection, Study], None]
+LAYERS = ("staging", "intermediate", "marts", "quality")
+
+# Facts of the sites that are built together: enough to be quick, few enough for little memory.
+BATCH = 500_000
+
+
+class Expectations(Protocol):
+    """Fills `checks.expectation` when all models it may look at are there."""
+
+    def __call__(
+        self, duck: duckdb.DuckDBPyConnection, study: Study, *, site_keys: Mapping[str, str] | None = None
+    ) -> None:
+        """With keys, what was found about a site may be remembered under its own."""
 
 
 class BuildError(Exception):
     """The marts failed a check before publication; yesterday's stay in place."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """What building one model took: rows, seconds, and the process' peak memory so far (MB)."""
-
-    model: str
-    rows: int
-    seconds: float
-    peak_megabytes: float
-
-
-@dataclass
-class Build:
-    """One build of the marts.
+def load(
+    duck: duckdb.DuckDBPyConnection,
+    study: Study,
+    log: EventLog,
+    upto: int,
+    sites: Collection[str] | None = None,
+) -> None:
+    """Put the inputs of the models in place: the log up to a commit and the study's constants.
 
     Args:
-        head: the newest commit that went in.
-        path: the file.
-        digest: digest of the sorted content of all marts.
-        steps: what each model took.
+        duck: where.
+        study: the protocol.
+        log: the event log.
+        upto: number of the last commit.
+        sites: only these sites; all if None.
     """
-
-    head: Head
-    path: Path
-    digest: str
-    steps: list[Step] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def working_database(study: Study, *, threads: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A fresh working database beside the marts; gone afterwards, whatever happens."""
-    marts = marts_folder(study)
-    marts.mkdir(parents=True, exist_ok=True)
-    for left in marts.glob("work-*"):
-        if not _is_alive(int(left.name.split("-")[1])):
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"work-{os.getpid()}-", dir=marts))
-    try:
-        with duckdb.connect(str(folder / "work.duckdb")) as duck:
-            duck.execute(f"set temp_directory='{folder / 'spill'}'")
-            duck.execute("set preserve_insertion_order=false")
-            steps.register(duck)
-            if threads:
-                duck.execute(f"set threads={threads}")
-            yield duck
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def load(duck: duckdb.DuckDBPyConnection, study: Study, log: EventLog, upto: int) -> None:
-    """Put the inputs of the models in place: the log up to a commit and the study's constants."""
-    inputs.load_log(duck, log.storage, log.commits()[:upto])
-    inputs.load_study(duck, study)
+    commits = log.commits()[:upto]
+    if sites is not None:
+        commits = [commit for commit in commits if commit.receipt.site_id in sites]
+    inputs.load_log(duck, log.storage, commits)
+    inputs.load_study(duck, study, sites)
     inputs.load_checks(duck)
-    for layer in ("staging", "intermediate", "marts", "quality"):
+    for layer in LAYERS:
         duck.execute(f"create schema {layer}")
 
 
-def run_model(duck: duckdb.DuckDBPyConnection, model: Model) -> Step:
-    """Build one model's table."""
-    start = time.perf_counter()
-    duck.execute(f"create table {model.name} as {model.sql}")
-    seconds = time.perf_counter() - start
-    ((rows,),) = duck.execute(f"select count(*) from {model.name}").fetchall()
-    return Step(model.name, rows, seconds, _peak_megabytes())
+class Building:
+    """One build, step by step: `run`, `broken`, `write`.
 
-
-def _peak_megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def check_invariants(duck: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """The laws that block publication.
-
-    Conservation is recomputed from the log's rows, not from the receipts' own sums.
-
-    Returns:
-        for each law the sentences that say where it is broken.
+    Args:
+        study: the protocol.
+        log: the event log.
+        head: the newest commit that goes in.
+        duck: an empty working database.
+        shelf: the kept results of the sites.
     """
-    ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
-    broken: dict[str, list[str]] = {
-        "conservation": [f"{unbalanced} deliveries do not balance against the log"] if unbalanced else [],
-        "unique_keys": [],
-        "contracts": [],
-    }
-    for name, table in contracts().items():
-        key = ", ".join(table.grain)
-        ((double,),) = duck.execute(
-            f"select count(*) from (select 1 from {name} group by {key} having count(*) > 1)"
-        ).fetchall()
-        if double:
-            broken["unique_keys"].append(f"{name}: {double} keys ({key}) are not unique")
-        broken["contracts"] += _contract(duck, name)
-    return broken
+
+    def __init__(
+        self, study: Study, log: EventLog, head: Head, duck: duckdb.DuckDBPyConnection, shelf: Shelf
+    ) -> None:
+        self._study = study
+        self._log = log
+        self._head = head
+        self._duck = duck
+        self._shelf = shelf
+        self._broken = Broken()
+        self._keys = site_keys(study, log, head.seq)
+        self._results: dict[str, Result] = {}
+        self._contents: dict[str, Contents] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def run(self, expectations: Expectations | None = None) -> Iterator[Step]:
+        """Build all tables."""
+        known = {site_id: self._shelf.find(site_id, key) for site_id, key in self._keys.items()}
+        self._results = {site_id: result for site_id, result in known.items() if result}
+        for sites in self._batches([site_id for site_id in known if site_id not in self._results]):
+            self._build_sites(sites)
+        load(self._duck, self._study, self._log, self._head.seq)
+        show_tables(self._duck, self._results)
+        for name in built_by_site():
+            rows = sum(result.rows[name] for result in self._results.values())
+            yield Step(name, rows, self._seconds[name], peak_megabytes())
+        rest = [model for name, model in models().items() if name not in built_by_site()]
+        judge = partial(expectations, site_keys=self._keys) if expectations else None
+        yield from _run(self._duck, self._study, rest, judge)
+        self._look_at([model.name for model in rest])
+
+    def _batches(self, sites: list[str]) -> Iterator[list[str]]:
+        """Sites that are built together."""
+        batch: list[str] = []
+        facts = 0
+        for site_id in sites:
+            commits = (c for c in self._log.of_site(site_id) if c.seq <= self._head.seq)
+            own = sum(segment.rows for commit in commits for segment in commit.segments)
+            if batch and facts + own > BATCH:
+                yield batch
+                batch, facts = [], 0
+            batch.append(site_id)
+            facts += own
+        if batch:
+            yield batch
+
+    def _build_sites(self, sites: list[str]) -> None:
+        with beside(self._duck) as duck:
+            load(duck, self._study, self._log, self._head.seq, sites)
+            rows: dict[str, dict[str, int]] = {site_id: {} for site_id in sites}
+            for name in built_by_site():
+                self._seconds[name] += run_model(duck, models()[name]).seconds
+                counted = duck.execute(f"select site_id, count(*) from {name} group by site_id").fetchall()
+                for site_id in sites:
+                    rows[site_id][name] = dict(counted).get(site_id, 0)
+            published = [name for name in built_by_site() if name in contracts()]
+            broken = check_balance(duck)
+            broken.add(check_tables(duck, published))
+            self._broken.add(broken)
+            found = {name: contents(duck, name) for name in published}
+            for site_id in sites:
+                own = {name: found[name][site_id] for name in published if site_id in found[name]}
+                result = self._shelf.write(duck, site_id, rows[site_id], own)
+                self._results[site_id] = result if broken else self._shelf.keep(result, self._keys[site_id])
+
+    def _look_at(self, names: Sequence[str]) -> None:
+        """Check the tables that were built over all sites, and gather the digests of all."""
+        published = [name for name in names if name in contracts()]
+        self._broken.add(check_tables(self._duck, published))
+        self._contents = {name: contents(self._duck, name) for name in published}
+        for name in set(contracts()) - set(published):
+            self._contents[name] = {
+                site_id: result.contents[name]
+                for site_id, result in self._results.items()
+                if name in result.contents
+            }
+
+    def broken(self) -> dict[str, list[str]]:
+        """For each law that blocks publication the sentences that say where it is broken."""
+        return self._broken.sentences()
+
+    def write(self, target: Path) -> Build:
+        """Write the checked tables into a file; nobody sees it before it is shown."""
+        build = Build(self._head, target, digest(self._contents, "marts"), digest(self._contents, "quality"))
+        write_file(self._duck, self._study, build, self._keys)
+        return build
+
+    def keep_only_this(self) -> None:
+        """Drop the kept results that a night after this one cannot need."""
+        self._shelf.keep_only(self._keys)
 
 
-_CONSERVATION = """
-with line as (
-  select commit_seq, line_number,
-         bool_or(status = 'held_back') as held_back, bool_and(status = 'duplicate') as duplicate, count(*) as facts
-  from log.fact group by commit_seq, line_number
-),
-counted as (
-  select commit_seq, count(*) as lines, sum(facts) as facts,
-         count(*) filter (where held_back) as held_back,
-         count(*) filter (where duplicate and not held_back) as duplicate,
-         count(*) filter (where not held_back and not duplicate) as accepted
-  from line group by commit_seq
-)
-select count(*)
-from log.commit as told left join counted using (commit_seq)
-where told.lines <> told.accepted + told.duplicate + told.held_back
-   or (told.kind = 'delivery' and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
-       coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))
-       <> (told.lines, told.facts, told.accepted, told.duplicate, told.held_back))
-   or (told.kind <> 'delivery' and counted.lines is not null)
-   or (told.kind = 'rejected_file' and told.lines <> 0)
-"""
-
-
-def _contract(duck: duckdb.DuckDBPyConnection, name: str) -> list[str]:
-    table = contracts()[name]
-    found = duck.execute(f"select column_name, column_type from (describe {name})").fetchall()
-    stated = [(column, spec.type) for column, spec in table.columns.items()]
-    if found != stated:
-        off = [f"{a} {b}" for a, b in found if (a, b) not in stated] or ["order of columns"]
-        return [f"{name}: not as its contract says: {', '.join(off)}"]
-    frame = duck.sql(f"select * from {name}").pl()
-    wrong = {(code, column) for _, code, column in failures(table.frame_schema(), frame)}
-    return [f"{name}.{column}: {code}" for code, column in sorted(wrong)]
-
-
-def digest_tables(duck: duckdb.DuckDBPyConnection, schemas: tuple[str, ...] = ("marts",)) -> str:
-    """Digest of the content of all tables of some schemas, whatever the order of rows."""
-    whole = hashlib.sha256()
-    for name in sorted(contracts()):
-        if name.split(".")[0] not in schemas:
-            continue
-        ((content,),) = duck.execute(
-            f"select coalesce(sha256(string_agg(line, '' order by line)), '') from (select md5(t::varchar) as line from {name} as t)"
-        ).fetchall()
-        whole.update(f"{name}\n{content}\n".encode())
-    return whole.hexdigest()
-
-
-def write(duck: duckdb.DuckDBPyConnection, study: Study, head: Head, target: Path) -> Build:
-    """Copy the checked tables into a fresh file, in a fixed order; nobody sees it before it is shown."""
-    target.parent.mkdir(exist_ok=True)
-    digest = digest_tables(duck)
-    ((work,),) = duck.execute(
-        "select path from duckdb_databases() where database_name = current_database()"
-    ).fetchall()
-    fresh = Path(work).parent / "fresh.duckdb"
-    duck.execute(f"attach '{fresh}' as fresh (storage_version '{STORAGE_VERSION}')")
-    for schema in (*PUBLISHED, "meta"):
-        duck.execute(f"create schema fresh.{schema}")
-    for name, table in contracts().items():
-        duck.execute(f"create table fresh.{name} as select * from {name} order by {', '.join(table.grain)}")
-        notes = models()[name].notes.replace("'", "''")
-        duck.execute(f"comment on table fresh.{name} is '{notes}'")
-        for column, spec in table.columns.items():
-            duck.execute(
-                f"comment on column fresh.{name}.\"{column}\" is '{spec.comment.replace(chr(39), chr(39) * 2)}'"
-            )
-    duck.execute(
-        "create table fresh.meta.build as select $study as study, $seq::bigint as commit_seq, $head as commit_sha256, "
-        "$code as code_version, $rules as rules_digest, $digest as marts_digest, $simulated::boolean as is_simulated",
-        {
-            "study": study.protocol.study,
-            "seq": head.seq,
-            "head": head.sha256,
-            "code": code_version(),
-            "rules": study.rules_digest,
-            "digest": digest,
-            "simulated": study.protocol.simulated,
-        },
-    )
-    duck.execute("detach fresh")
-    fsync(fresh)
-    fresh.replace(target)
-    fsync(target.parent)
-    return Build(head, target, digest)
+@contextlib.contextmanager
+def building(study: Study, log: EventLog, head: Head, *, threads: int | None = None) -> Iterator[Building]:
+    """Begin a build."""
+    with working_database(study, threads=threads) as duck, Shelf(study).opened() as shelf:
+        yield Building(study, log, head, duck, shelf)
 
 
 def build_all(
@@ -257,39 +226,44 @@ def build_all(
         BuildError: an invariant does not hold; nothing was published.
     """
     head = as_of or log.head()
-    with working_database(study, threads=threads) as duck:
+    with building(study, log, head, threads=threads) as made:
         taken = []
-        for step in run_models(duck, study, log, head, expectations=expectations):
+        for step in made.run(expectations):
             taken.append(step)
             if told:
                 told(step)
-        if broken := [sentence for sentences in check_invariants(duck).values() for sentence in sentences]:
+        if broken := [sentence for sentences in made.broken().values() for sentence in sentences]:
             raise BuildError("; ".join(broken))
-        build = write(duck, study, head, as_of_file(study, head) if as_of else build_file(study, head))
+        build = made.write(as_of_file(study, head) if as_of else build_file(study, head))
         build.steps = taken
+        if not as_of:
+            made.keep_only_this()
     if not as_of:
         show(study, build.path)
     return build
 
 
-def run_models(
+def run_models(duck: duckdb.DuckDBPyConnection, study: Study, log: EventLog, head: Head) -> Iterator[Step]:
+    """Run all models over all sites at once, without expectations and without keeping anything."""
+    load(duck, study, log, head.seq)
+    yield from _run(duck, study, list(models().values()))
+
+
+def _run(
     duck: duckdb.DuckDBPyConnection,
     study: Study,
-    log: EventLog,
-    head: Head,
-    *,
-    expectations: Expectations | None = None,
+    wanted: list[Model],
+    expectations: Callable[[duckdb.DuckDBPyConnection, Study], None] | None = None,
 ) -> Iterator[Step]:
-    """Run all models in order; the expectations run when all they may look at is there."""
-    load(duck, study, log, head.seq)
-    early = [model for model in models().values() if "checks.expectation" not in model.reads]
-    late = [model for model in models().values() if model not in early]
+    """Run models in order; the expectations run when all they may look at is there."""
+    early = [model for model in wanted if "checks.expectation" not in model.reads]
+    late = [model for model in wanted if model not in early]
     for model in early:
         yield run_model(duck, model)
     if expectations:
         start = time.perf_counter()
         expectations(duck, study)
         ((rows,),) = duck.execute("select count(*) from checks.expectation").fetchall()
-        yield Step("checks.expectation", rows, time.perf_counter() - start, _peak_megabytes())
+        yield Step("checks.expectation", rows, time.perf_counter() - start, peak_megabytes())
     for model in late:
         yield run_model(duck, model)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import polars as pl
 
-from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log import segment, upcast
+from dyadlog.assets.event_log.records import KINDS, Commit
+from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
+from dyadlog.assets.event_log.standing import released, voided
 from dyadlog.assets.event_log.storage import Storage
 from dyadlog.assets.warehouse import alliance_inputs
 from dyadlog.schemas.codes import codes
@@ -53,7 +55,10 @@ TABLES: dict[str, Columns] = {
         "delivery_id": pl.String,
     }
     | dict.fromkeys(_RECEIPT_TEXTS, pl.String)
-    | dict.fromkeys(_RECEIPT_NUMBERS, pl.Int64),
+    | dict.fromkeys((*_RECEIPT_NUMBERS, "released_accepted", "released_duplicate", "voided_in"), pl.Int64),
+    "log.act": {"commit_seq": pl.Int64, "kind": pl.String, "received_at": pl.String, "delivery_id": pl.String}
+    | dict.fromkeys(("site_id", "file_name", "done_by", "why"), pl.String)
+    | dict.fromkeys(("about", "lines", "facts", "accepted", "duplicate", "held_back"), pl.Int64),
     "log.remark": {
         "site_id": pl.String,
         "commit_seq": pl.Int64,
@@ -107,47 +112,94 @@ TABLES: dict[str, Columns] = {
 
 
 def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
-    """Make `log.commit`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`."""
+    """Make `log.commit`, `log.act`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`.
+
+    `log.commit` has the files with their receipts as they were given, `log.act` what was done to them later. Remarks
+    about lines that were released are taken back.
+
+    `log.fact` has every row that ever arrived, its payload in the newest version of its kind; accepted rows that count
+    no longer, because their delivery was voided, have the status `voided`.
+    """
     duck.execute("create schema log")
-    receipts = [
-        {
-            "commit_seq": c.seq,
-            "kind": c.kind,
-            "received_at": c.received_at,
-            "delivery_id": c.receipt.delivery_id,
-            **{name: getattr(c.receipt, name) for name in (*_RECEIPT_TEXTS, *_RECEIPT_NUMBERS)},
-        }
+    gone, since = voided(commits), released(commits)
+    _load(
+        duck,
+        "log.commit",
+        [
+            _told(c)
+            | {name: getattr(c.receipt, name) for name in ("file_bytes", "file_sha256")}
+            | dict(zip(("released_accepted", "released_duplicate"), since.get(c.seq, (0, 0)), strict=True))
+            | {"voided_in": gone.get(c.seq)}
+            for c in commits
+            if KINDS[c.kind].is_file
+        ],
+    )
+    acts = [
+        _told(c) | {"about": c.act.commits[0], "done_by": c.act.by, "why": c.act.why}
         for c in commits
+        if c.act
     ]
-    _load(duck, "log.commit", receipts)
-    _load(duck, "log.remark", [remark for c in commits for remark in _remarks(c)])
-    files = [(storage.locate(s.name), c.seq) for c in commits for s in c.segments]
-    _load(duck, "log.segment", [{"file": file, "commit_seq": seq} for file, seq in files])
-    if not files:
+    _load(duck, "log.act", acts)
+    _load(duck, "log.remark", _remarks(commits))
+    segments = places(storage, commits)
+    _load(duck, "log.segment", segments.to_dicts())
+    if segments.is_empty():
         _load(duck, "log.fact", [])
         return
-    duck.execute(
-        "create view log.fact as select fact.* exclude (filename), segment.commit_seq "
-        f"from read_parquet({[file for file, _ in files]!r}, filename = true) as fact "
-        "inner join log.segment as segment on fact.filename = segment.file"
-    )
+    duck.execute(f"create view log.arrived as {rows_sql(segments['file'], 'log.segment')}")
+    now = upcast.newest()
+    if gone:
+        duck.execute(f"create table log.repeated as {repeated_sql('log.arrived', gone)}")
+        counts = counts_sql("log.repeated", gone)
+        now += f", case when status = 'accepted' and not {counts} then 'voided' else status end as status"
+    duck.execute(f"create view log.fact as select * replace ({now}) from log.arrived")
 
 
-def _remarks(commit: Commit) -> list[dict[str, Any]]:
-    receipt = commit.receipt
-    with_field = {name.split("@")[0] for name in receipt.fields}
-    told = [(*name.split("@"), n) for name, n in receipt.fields.items()]
-    told += [(code, "", n) for code, n in receipt.codes.items() if code not in with_field]
-    return [
-        {"site_id": receipt.site_id, "commit_seq": commit.seq, "code": code, "field": where, "n": n}
-        for code, where, n in told
-    ]
+def _told(commit: Commit) -> dict[str, Any]:
+    """What both tables of commits say."""
+    names = ("site_id", "file_name", "lines", "facts", "accepted", "duplicate", "held_back")
+    return {
+        "commit_seq": commit.seq,
+        "kind": commit.kind,
+        "received_at": commit.received_at,
+        "delivery_id": commit.receipt.delivery_id,
+    } | {name: getattr(commit.receipt, name) for name in names}
 
 
-def load_study(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
-    """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes."""
+def _remarks(commits: Sequence[Commit]) -> list[dict[str, Any]]:
+    found: dict[tuple[str, int, str, str], int] = {}
+
+    def add(commit: Commit, fields: Mapping[str, int], sign: int) -> None:
+        seq = commit.act.commits[0] if commit.act else commit.seq
+        for name, n in fields.items():
+            code, _, where = name.partition("@")
+            key = (commit.receipt.site_id, seq, code, where)
+            found[key] = found.get(key, 0) + sign * n
+
+    for commit in commits:
+        told = commit.receipt
+        with_field = {name.split("@")[0] for name in told.fields}
+        add(commit, told.fields | {code: n for code, n in told.codes.items() if code not in with_field}, 1)
+        if commit.act:
+            add(commit, commit.act.fields, -1)
+    names = ("site_id", "commit_seq", "code", "field")
+    return [dict(zip(names, key, strict=True)) | {"n": n} for key, n in found.items() if n]
+
+
+def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[str] | None = None) -> None:
+    """Make the constants of the study: sites, measures, forms with items and scales, thresholds and codes.
+
+    Args:
+        duck: where.
+        study: the protocol.
+        sites: of its sites only these; all if None.
+    """
     duck.execute("create schema study")
-    _load(duck, "study.site", [{"site_id": name} for name in study.site_ids])
+    _load(
+        duck,
+        "study.site",
+        [{"site_id": name} for name in study.site_ids if sites is None or name in sites],
+    )
     shared = study.protocol.shared_therapist_ids
     _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
     _load(duck, "study.interview", _interviews(study))

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadlog.assets.warehouse import agreement, variances
+from dyadlog.assets.warehouse.logistic import logistic
+from dyadlog.assets.warehouse.logrank import logrank
 from dyadlog.assets.warehouse.minimum import least
 from dyadlog.assets.warehouse.surface import SURFACE_STEP
 
@@ -191,6 +193,16 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
         agreement.coder_agreement,
         ("VARCHAR[]", "VARCHAR[]", "DOUBLE[]", "BOOLEAN"),
         agreement.RESULT,
+    ),
+    "logrank": (
+        logrank,
+        ("VARCHAR[]", "BIGINT[]", "INTEGER[]", "INTEGER[]"),
+        "STRUCT(n_sites INTEGER, n_clients INTEGER, n_events INTEGER, chi_square DOUBLE, df INTEGER, p DOUBLE)",
+    ),
+    "logistic": (
+        logistic,
+        ("BOOLEAN[]", "VARCHAR[]", "DOUBLE[][]", "VARCHAR[]"),
+        "STRUCT(term VARCHAR, n_clients INTEGER, estimate DOUBLE, se DOUBLE, p DOUBLE)[]",
     ),
 }
 

@@ -23,7 +23,7 @@ SURFACE = {
 def response_surface(
     z: Sequence[float], x: Sequence[float], y: Sequence[float], center: float
 ) -> list[Figures]:
-    """z = b0 + b1 x + b2 y + b3 x^2 + b4 x y + b5 y^2 by least squares, with x and y less one common value.
+    """Z = b0 + b1 x + b2 y + b3 x^2 + b4 x y + b5 y^2 by least squares, with x and y less one common value.
 
     Solved about the mean of both ratings in units of their common spread, where the sums are well conditioned, and moved
     to the center asked for by an exact change of coordinates. Sums are exact (fsum), so the order of rows is of no account.
@@ -108,7 +108,7 @@ def _form(parts: Sequence[float], matrix: Matrix) -> float:
 
 
 def _between(outer: Matrix, inner: Matrix) -> Matrix:
-    """outer inner outer'."""
+    """Outer inner outer'."""
     half = [_times(inner, line) for line in outer]
     return [[math.fsum(a * b for a, b in zip(h, line, strict=True)) for line in outer] for h in half]
 

@@ -27,7 +27,9 @@ course as (
     occasion,
     count(*)::integer as n_ratings,
     list(session_number order by session_number) as sessions,
-    list(improvement_sign * score order by session_number) as scores
+    list(improvement_sign * score order by session_number) as scores,
+    list(therapist_id order by session_number) as therapist_ids,
+    list(event_id order by session_number) as event_ids
   from intermediate.rating
   inner join scale on rating.instrument = scale.instrument and rating.version = scale.version
   where rating.scale = 'total' and score is not null

@@ -49,6 +49,7 @@ measured as (
 select
   site_id,
   client_id,
+  therapist_id,
   episode_id,
   session_number,
   rule_id,
@@ -66,6 +67,7 @@ select
   n_ratings,
   repair_window,
   n_followed::integer as n_followed,
-  case when family = 'within' then rise_later else rise_now_or_later end as repair_session_number
+  case when family = 'within' then rise_later else rise_now_or_later end as repair_session_number,
+  case when family = 'within' then post_event_id else pre_event_id end as event_id
 from measured
 where fall > 0 and round(fall - k * spread, 9) >= 0

@@ -72,6 +72,7 @@ followed as (
 select
   site_id,
   client_id,
+  therapist_id,
   episode_id,
   session_number,
   rule_id,
@@ -90,5 +91,6 @@ select
   improvement_sign * repair_level as repair_level,
   repair_window,
   least(len(later_scores), repair_window)::integer as n_followed,
-  later_sessions[nullif(nth_repair, 0)] as repair_session_number
+  later_sessions[nullif(nth_repair, 0)] as repair_session_number,
+  event_id
 from followed

@@ -119,11 +119,11 @@ followed as (
 )
 
 select
-  site_id,
-  client_id,
-  therapist_id,
-  episode_id,
-  session_number,
+  followed.site_id,
+  followed.client_id,
+  coalesce(followed.therapist_id, session.therapist_id) as therapist_id,
+  followed.episode_id,
+  followed.session_number,
   rule_id,
   source,
   basis,
@@ -131,11 +131,16 @@ select
   version,
   occasion,
   previous_session_number,
-  (session_number - previous_session_number)::integer as session_gap,
+  (followed.session_number - previous_session_number)::integer as session_gap,
   intensity::double as intensity,
   repair_window,
   n_followed::integer as n_followed,
   repair_session_number,
   event_id
 from followed
-where is_rupture
+left join marts.session
+  on followed.site_id = session.site_id
+  and followed.client_id = session.client_id
+  and followed.episode_id = session.episode_id
+  and followed.session_number = session.session_number
+where followed.is_rupture

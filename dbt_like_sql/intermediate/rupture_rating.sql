@@ -13,6 +13,8 @@ select
   client_id,
   episode_id,
   sessions[nth] as session_number,
+  therapist_ids[nth] as therapist_id,
+  event_ids[nth] as event_id,
   rater,
   instrument,
   version,

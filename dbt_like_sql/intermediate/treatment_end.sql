@@ -11,7 +11,7 @@ with ended as (
     event.study_day,
     (event.payload ->> '$.initiator') as initiator,
     (event.payload ->> '$.reason') as reason,
-    (event.payload ->> '$.planned')::boolean as planned
+    starts_with(event.payload ->> '$.ending', 'planned') as planned
   from staging.event
   inner join intermediate.reference using (site_id, event_id)
   where event.event_type = 'treatment.ended' and waits_for is null

@@ -18,7 +18,7 @@ with found as (
   select
     site_id,
     client_id,
-    null::varchar as therapist_id,
+    therapist_id,
     episode_id,
     session_number,
     rule_id,
@@ -40,13 +40,13 @@ with found as (
     repair_window,
     n_followed,
     repair_session_number,
-    null::varchar as event_id
+    event_id
   from intermediate.rupture_by_rating
   union all
   select
     site_id,
     client_id,
-    null as therapist_id,
+    therapist_id,
     episode_id,
     session_number,
     rule_id,
@@ -68,7 +68,7 @@ with found as (
     repair_window,
     n_followed,
     repair_session_number,
-    null as event_id
+    event_id
   from intermediate.rupture_by_change
   union all
   select
@@ -103,7 +103,7 @@ with found as (
 select
   found.site_id,
   found.client_id,
-  coalesce(found.therapist_id, rating.therapist_id, session.therapist_id) as therapist_id,
+  found.therapist_id,
   found.episode_id,
   found.session_number,
   found.rule_id,
@@ -132,22 +132,6 @@ select
   found.repair_session_number,
   (found.repair_session_number - found.session_number)::integer as sessions_to_repair,
   rule.status as rule_status,
-  coalesce(found.event_id, rating.event_id) as event_id
+  found.event_id
 from found
 inner join study.rupture_rule as rule on found.rule_id = rule.rule_id
-left join intermediate.rating
-  on found.site_id = rating.site_id
-  and found.client_id = rating.client_id
-  and found.episode_id = rating.episode_id
-  and found.session_number = rating.session_number
-  and found.source = rating.rater
-  and found.instrument = rating.instrument
-  and found.version = rating.version
-  and found.occasion = rating.occasion
-  and found.basis = 'rating'
-  and rating.scale = 'total'
-left join marts.session
-  on found.site_id = session.site_id
-  and found.client_id = session.client_id
-  and found.episode_id = session.episode_id
-  and found.session_number = session.session_number

@@ -1,6 +1,8 @@
 -- marts.rupture_session: all that is known of ruptures in a session, by source
 -- grain: site_id, client_id, episode_id, session_number, source, basis, instrument, version, occasion
 -- scope: study
+-- source: Zlotnick et al. 2020 (changes within and between sessions) [V]; Chen, Atzil-Slonim et al. 2016 (recognition) [V: topic]; Eubanks,
+--         Muran & Safran 2019 (families of markers, global rating) [V]; Lavik et al. 2022 (recall interviews) [V].
 -- One row for every session of which a source could say something, rupture or not: the figures, and in `rule_ids` the rules that
 -- call it a rupture (a row for each of them, with its resolution, stands in marts.rupture_event). Basis:
 --   rating        a total alliance rating: change since the last one, own spread, mean and mean moving range (the control chart);

@@ -6,18 +6,13 @@
 -- first), so that persons are counted and not forms; only forms with every item of the scale (listwise). Empty with fewer
 -- than two clients, fewer than two items, or no variance.
 
-with first_form as (
+with form as (
   select site_id, event_id, client_id, instrument, version, rater
-  from marts.instrument_score
-  where scale = 'total' or n_items > 1
+  from intermediate.questionnaire
   qualify row_number() over (
-    partition by site_id, client_id, instrument, version, rater, scale
+    partition by site_id, client_id, instrument, version, rater
     order by occasion <> 'intake', session_number, study_day, event_id
   ) = 1
-),
-
-form as (
-  select distinct * from first_form
 ),
 
 complete as (
@@ -35,7 +30,9 @@ item as (
     complete.rater,
     complete.scale,
     answer.item,
-    var_samp(answer.keyed::double order by complete.client_id, complete.event_id) as item_variance
+    case when count(*) > 1
+      then (sum(answer.keyed * answer.keyed)::double - sum(answer.keyed)::double ** 2 / count(*)) / (count(*) - 1)
+    end as item_variance
   from complete
   inner join intermediate.answer using (site_id, event_id)
   inner join study.form_scale_item as member

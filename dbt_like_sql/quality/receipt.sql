@@ -1,6 +1,9 @@
--- quality.receipt: account of every delivered file
+-- quality.receipt: account of every delivered file, as it stands now
 -- grain: commit_seq
 -- scope: site
+-- lines = accepted + duplicate + held_back. Lines that were held back and released since (`released`) are counted once,
+-- among the accepted or duplicate ones. `voided_in` is the commit that voided the delivery: its lines count no longer,
+-- but for those that another delivery repeats.
 
 select
   site_id,
@@ -13,7 +16,9 @@ select
   received_at,
   lines,
   facts,
-  accepted,
-  duplicate,
-  held_back
+  accepted + released_accepted as accepted,
+  duplicate + released_duplicate as duplicate,
+  held_back - released_accepted - released_duplicate as held_back,
+  released_accepted + released_duplicate as released,
+  voided_in
 from log.commit

@@ -9,16 +9,30 @@ with fact as (
   select * from log.fact where status = 'accepted'
 ),
 
+-- few facts are ever told again
+told_again as (
+  select site_id, event_id
+  from fact
+  group by site_id, event_id
+  having count(*) > 1
+),
+
 contradicted as (
   select site_id, event_id, revision, count(*) as statements
   from fact
+  inner join told_again using (site_id, event_id)
   group by site_id, event_id, revision
   having count(*) > 1
 ),
 
 newest as (
+  select fact.*
+  from fact
+  anti join told_again using (site_id, event_id)
+  union all
   select unnest(arg_max(fact, fact.revision))
   from fact
+  inner join told_again using (site_id, event_id)
   group by fact.site_id, fact.event_id
 ),
 

@@ -49,9 +49,7 @@ def rate(
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     forms = ("wai", "measure", "outcome-as-alliance", "slopes", "charts", "pairs")
-    case = Case(
-        tmp_path_factory.mktemp("alliance"), {form: ("alliance", "higher") for form in forms}, **STUDY
-    )
+    case = Case(tmp_path_factory.mktemp("alliance"), dict.fromkeys(forms, ("alliance", "higher")), **STUDY)
     for row in read(SYNTHETIC, "input.csv"):
         for rater in ("client", "therapist"):
             value = number(row[f"{rater}_wai"])
@@ -484,9 +482,7 @@ def test_control_charts_by_qcc(lab: Lab, compared: Compared, case: str) -> None:
     def by_range(row: dict[str, str]) -> bool:
         return row.get("std_dev_method", "MR") == "MR"
 
-    limits = [
-        row for row in read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")
-    ]
+    limits = read(case, "expected_xmr_limits.csv" if case == SYNTHETIC else "expected_limits.csv")
     limits = [row for row in limits if by_range(row) and number(row["center"]) is not None]
     sigma = "sigma" if case == SYNTHETIC else "std_dev"
     compared.same(
@@ -530,7 +526,7 @@ SURFACES = {"motcon": "motcon", "selfother_iq": "iq", "selfother_valueimportance
 
 def test_response_surfaces_by_lm_and_rsa(tmp_path: Path, compared: Compared) -> None:
     """z is put in as a change from 0, x and y as one rating each."""
-    forms = {name: ("alliance", "higher") for name in SURFACES.values()}
+    forms = dict.fromkeys(SURFACES.values(), ("alliance", "higher"))
     forms |= {f"z-{form}": ("outcome", "higher") for form in forms}
     case = Case(tmp_path, forms, alliance={"common_range": {"min": -10000.0, "max": 10000.0}})
     for name, form in SURFACES.items():

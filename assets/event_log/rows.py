@@ -1,0 +1,61 @@
+"""The rows of commits: which segments they lie in, which commit each belongs to, which of them count no longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.storage import Storage
+
+
+def places(storage: Storage, commits: Iterable[Commit]) -> pl.DataFrame:
+    """Addresses of segments (`file`) and the commits that hold them (`commit_seq`).
+
+    A segment is named after its bytes: deliveries that say the same in the same lines share it.
+    """
+    held = [(storage.locate(segment.name), c.seq) for c in commits for segment in c.segments]
+    return pl.DataFrame(held, schema={"file": pl.String, "commit_seq": pl.Int64}, orient="row")
+
+
+def rows_sql(files: Iterable[str], place: str) -> str:
+    """SQL of the rows in some segments: the columns of `segment.SCHEMA` and `commit_seq`.
+
+    Args:
+        files: addresses of the segments, at least one.
+        place: name of a table with the columns of `places`.
+    """
+    return (
+        "select fact.* exclude (filename), place.commit_seq "
+        f"from read_parquet({sorted(set(files))!r}, filename = true) as fact "
+        f"inner join {place} as place on fact.filename = place.file"
+    )
+
+
+def repeated_sql(rows: str, voided: Iterable[int]) -> str:
+    """SQL of the rows of voided commits that a delivery which is not voided repeats: these still count.
+
+    A duplicate keeps no content but the place where the same was said first. So what a voided delivery had said first
+    lives on where it was said again.
+
+    Args:
+        rows: name of a relation with all rows.
+        voided: numbers of the voided commits, at least one.
+    """
+    gone = f"({', '.join(map(str, sorted(voided)))})"
+    return (
+        "select distinct same_as[1] as commit_seq, same_as[2] as line_number, same_as[3]::integer as fact_number "
+        f"from {rows} where status = 'duplicate' and same_as[1] in {gone} and commit_seq not in {gone}"
+    )
+
+
+def counts_sql(repeated: str, voided: Iterable[int]) -> str:
+    """SQL of whether a row's commit is not voided, or what it says still counts.
+
+    Args:
+        repeated: name of a relation with the rows of `repeated_sql`.
+        voided: numbers of the voided commits, at least one.
+    """
+    gone = f"({', '.join(map(str, sorted(voided)))})"
+    return f"(commit_seq not in {gone} or (commit_seq, line_number, fact_number) in (from {repeated}))"

@@ -1,0 +1,223 @@
+"""Held-back lines looked at once more: those that pass today's rules enter as if they had passed at first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.log import EventLog, RacedError
+from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.records import Act, Commit, Receipt
+from dyadlog.assets.event_log.standing import releases, standing, voided
+from dyadlog.assets.intake.deliver import Held, Readers, Tally, mapping_of, none, take
+from dyadlog.assets.intake.duplicates import mark_duplicates
+from dyadlog.assets.intake.facts import Facts
+from dyadlog.assets.intake.files import FileRefusedError, kind_of
+from dyadlog.assets.intake.lines import Lines
+from dyadlog.assets.intake.tables import FactLines, TableReader
+from dyadlog.schemas.study import Study
+
+_AT_ONCE = 50_000
+
+# Line number -> `CODE@field` of what was said of it.
+Remarks = dict[int, set[str]]
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What became of the held-back lines of one delivery.
+
+    Args:
+        delivery: its commit.
+        waiting: lines that were still held back.
+        commit: the release; None if none of them passes.
+    """
+
+    delivery: Commit
+    waiting: int
+    commit: Commit | None
+
+
+def release_held(
+    study: Study,
+    log: EventLog,
+    quarantine: Quarantine,
+    *,
+    by: str,
+    why: str,
+    site_id: str | None = None,
+    clock: Callable[[], datetime],
+    code_version: str,
+) -> Iterator[LookedAt]:
+    """Look at all held-back lines again, by the rules and the catalogue of today.
+
+    Each delivery of which some lines pass gets a commit of its own. Deliveries that are voided, and lines that were
+    released before, are left alone.
+
+    Args:
+        study: the protocol.
+        log: the event log.
+        quarantine: the sealed place where the lines are.
+        by: who has it done.
+        why: the reason.
+        site_id: one site only.
+        clock: current time, for `received_at` only.
+        code_version: version of Dyadlog.
+
+    Yields:
+        each delivery of which lines were still held back.
+    """
+    with closing(Readers(study)) as readers:
+        for delivery in standing(log.commits()):
+            if delivery.kind != "delivery" or not delivery.quarantine_sha256:
+                continue
+            if site_id in (None, delivery.receipt.site_id):
+                looked_at = _release(
+                    study, log, quarantine, delivery, readers, (by, why), clock, code_version
+                )
+                if looked_at:
+                    yield looked_at
+
+
+def _release(
+    study: Study,
+    log: EventLog,
+    quarantine: Quarantine,
+    delivery: Commit,
+    readers: Readers,
+    act: tuple[str, str],
+    clock: Callable[[], datetime],
+    code_version: str,
+) -> LookedAt | None:
+    told = delivery.receipt
+    assert delivery.quarantine_sha256
+    sealed = quarantine.lines(told.site_id, delivery.quarantine_sha256)
+    while True:
+        after = log.head()
+        earlier = log.of_site(told.site_id)
+        done = _released(log, releases(earlier, delivery.seq))
+        held = [one for one in sealed if one[0] not in done]
+        waiting = len({number for number, fact, _, _ in held if fact})
+        log.settle()
+        if not waiting or delivery.seq in voided(earlier):
+            return None
+        facts = _judged(study, delivery, held, readers)
+        if facts.is_empty():
+            return LookedAt(delivery, waiting, None)
+        lines = set(facts["line_number"].to_list())
+        codes, fields = _counted(_remarks(facts))
+        _, lifted = _counted(_said(held, lines))
+        receipt = Receipt(
+            told.site_id,
+            told.file_name,
+            told.file_bytes,
+            told.file_sha256,
+            lines=len(lines),
+            facts=len(facts),
+            accepted=len(lines),
+            codes=codes,
+            fields=fields,
+        )
+        facts, receipt = mark_duplicates(log, earlier, facts, receipt)
+        stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
+        try:
+            commit = log.append(
+                after,
+                "release",
+                receipt,
+                received_at=clock(),
+                rules_digest=study.rules_digest,
+                code_version=code_version,
+                segments=stored,
+                act=Act(*act, (delivery.seq,), lifted),
+            )
+        except RacedError:
+            continue
+        return LookedAt(delivery, waiting, commit)
+
+
+def _released(log: EventLog, commits: Iterable[Commit]) -> set[int]:
+    """Numbers of the lines that some releases have let in."""
+    files = [log.storage.locate(s.name) for c in commits for s in c.segments]
+    return {
+        n for file in files for n in pl.read_parquet(file, columns=["line_number"])["line_number"].to_list()
+    }
+
+
+def _judged(study: Study, delivery: Commit, held: list[Held], readers: Readers) -> pl.DataFrame:
+    """The facts of those lines that pass now, in the columns of the log."""
+    told = delivery.receipt
+    if kind_of(told.file_name) == "events":
+        checked = readers.check(told.site_id, _event_lines(held))
+    else:
+        checked = _table_lines(study, delivery, held, readers)
+    parts: list[pl.DataFrame] = []
+    try:
+        for facts in checked:
+            take(facts, told.site_id, parts, [], Tally())
+    except (
+        FileRefusedError
+    ):  # there is no mapping for such tables any more, or the columns that it names are not there
+        return none()
+    return (pl.concat(parts) if parts else none()).filter(pl.col("status") == "accepted")
+
+
+def _event_lines(held: list[Held]) -> Iterator[Lines]:
+    for start in range(0, len(held), _AT_ONCE):
+        part = held[start : start + _AT_ONCE]
+        table = pa.table(
+            {
+                "line_number": pa.array([number for number, _, _, _ in part], pa.int64()),
+                "text": pa.array([text for _, _, _, text in part], pa.string()),
+            }
+        )
+        # The strict reader sees them all: where the brackets stand was not kept.
+        yield Lines(table, np.arange(len(part)))
+
+
+def _table_lines(study: Study, delivery: Commit, held: list[Held], readers: Readers) -> Iterator[Facts]:
+    """The rows are read by the mapping of today, under the header of their table."""
+    told = delivery.receipt
+    texts = {number: text for number, _, _, text in held}
+    numbers = sorted(texts)  # the header comes first
+    table = TableReader(mapping_of(study, told.site_id, told.file_name))
+    blocks = iter(["".join(f"{texts[number]}\n" for number in numbers).encode()])
+
+    def rows() -> Iterator[FactLines]:
+        for made in table.read(blocks):
+            made.line_number = [numbers[n - 1] for n in made.line_number]
+            yield made
+
+    return readers.check_table(told.site_id, rows())
+
+
+def _remarks(facts: pl.DataFrame) -> Remarks:
+    told = facts.select("line_number", "codes").explode("codes").drop_nulls("codes")
+    found: Remarks = {}
+    for number, remark in told.iter_rows():
+        found.setdefault(number, set()).add(remark)
+    return found
+
+
+def _said(held: list[Held], lines: set[int]) -> Remarks:
+    """What was said of some lines when they were held back."""
+    found: Remarks = {}
+    for number, _, codes, _ in held:
+        if number in lines:
+            found.setdefault(number, set()).update(codes)
+    return found
+
+
+def _counted(remarks: Remarks) -> tuple[dict[str, int], dict[str, int]]:
+    """Reason code -> number of lines, and the same by `code@field`."""
+    fields = Counter(remark for said in remarks.values() for remark in said)
+    codes = Counter(code for said in remarks.values() for code in {remark.split("@")[0] for remark in said})
+    return dict(codes), dict(sorted(fields.items()))
