@@ -29,8 +29,9 @@ fix: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.ready  ## the pages of the methods, from the models
+docs: .venv/.ready  ## the pages of the methods, from the models; the questions with their results
 	$(BIN)/python -m dyadlog.assets.warehouse.pages docs/methods
+	$(BIN)/python -m dyadlog.orchestration.questions docs/questions.md
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/run.py

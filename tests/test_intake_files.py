@@ -15,7 +15,7 @@ import pytest
 
 from dyadlog.assets.intake import files
 from dyadlog.assets.intake.files import Reader
-from dyadlog.schemas.study import Limits
+from dyadlog.schemas.protocol import Limits
 from tests.conftest import Lab
 from tests.intake.workbench import Site, form, held, study_in
 

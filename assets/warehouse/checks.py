@@ -12,7 +12,7 @@ import duckdb
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 
-# Digest of a table's rows by site; under '' where the table has no sites.
+# Digest of a table's rows by site; under '' where the table has no sites, or a row is about all of them.
 Contents = Mapping[str, str]
 
 
@@ -149,7 +149,7 @@ def contents(duck: duckdb.DuckDBPyConnection, name: str) -> Contents:
     It tells two builds apart and guards nothing against a forger: that is the work of the log. One and the same version
     of DuckDB gives the same hash everywhere; the version is locked.
     """
-    site = "site_id" if "site_id" in contracts()[name].columns else "''"
+    site = "coalesce(site_id, '')" if "site_id" in contracts()[name].columns else "''"
     rows = duck.execute(
         f"select {site} as site, count(*) || ' ' || sum(hash(t)) from {name} as t group by site"
     ).fetchall()

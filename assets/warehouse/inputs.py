@@ -16,8 +16,9 @@ from dyadlog.assets.event_log.standing import released, voided
 from dyadlog.assets.warehouse import alliance_inputs
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
+from dyadlog.schemas.protocol import Every, Measure
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
-from dyadlog.schemas.study import Every, Measure, Study
+from dyadlog.schemas.study import Study
 from dyadlog.schemas.sudden import SuddenRule
 
 Columns = Mapping[str, Any]
@@ -33,6 +34,7 @@ _WHOLE_THRESHOLDS = (
     "completeness_min_expected",
     "keying_min_forms",
     "coder_drift_ratio",
+    "coder_band_sessions",
     "quiet_days",
 )
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
@@ -71,6 +73,9 @@ TABLES: dict[str, Columns] = {
     "study.withdrawal": {"asked": pl.String, "honoured": pl.String},
     "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
     "study.site": {"site_id": pl.String},
+    "study.setting": {"shared_therapist_ids": pl.Boolean},
+    "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
+    | {"asked_only": pl.Boolean},
     "study.measure": dict.fromkeys(
         ("measure_id", "instrument", "version", "rater", "occasion", "role"), pl.String
     )
@@ -207,6 +212,9 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
         "study.site",
         [{"site_id": name} for name in study.site_ids if sites is None or name in sites],
     )
+    shared = study.protocol.shared_therapist_ids
+    _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
+    _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
@@ -328,6 +336,24 @@ def _dropout(study: Study) -> dict[str, Any]:
         "protocol_sessions": said.protocol_sessions,
         "landmark": said.landmark,
     }
+
+
+def _interviews(study: Study) -> list[dict[str, Any]]:
+    """Every recall interview that the protocol plans for a client of a site."""
+    planned = study.protocol.interviews
+    if planned is None:
+        return []
+    return [
+        {
+            "site_id": site,
+            "session_number": number,
+            "perspective": perspective,
+            "asked_only": planned.clients == "asked",
+        }
+        for site in planned.sites or study.site_ids
+        for number in planned.sessions
+        for perspective in planned.perspectives
+    ]
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:
