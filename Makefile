@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
 
-.PHONY: night test test-long recovery check fix docs bench lock clean
+.PHONY: night test test-long recovery soak check fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
@@ -19,6 +19,10 @@ test-long: .venv/.ready  ## the slow sweeps too
 
 recovery: .venv/.ready  ## twenty simulated studies: is what went in found again?
 	DYADLOG_LONG=1 $(BIN)/pytest -q -rP -n 2 -m long tests/simulation/test_recovery.py
+
+soak: .venv/.ready  ## ten years of nights: seconds and memory, year by year
+	@rm -rf build/soak
+	$(BIN)/python -m tests.soak build/soak
 
 check: .venv/.ready build/types/dyadlog  ## changes nothing
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dyadlog.schemas.errors import LogDamagedError, UserError
 from dyadlog.schemas.study import Study
 
-DISK_FULL = "the disk is full; make room and run the night again"
+DISK_FULL = f"{os.strerror(errno.ENOSPC)}: make room and run the night again"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # DuckDB and SQLite say it in words only.
 _SAID_WHEN_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")

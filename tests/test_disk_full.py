@@ -16,7 +16,7 @@ from dyadlog.orchestration.watch import Watcher
 from tests.conftest import LONG, Lab, client, phq, session
 
 SIZES = 64 if LONG else 16
-SMALLEST, LARGEST = 1 << 12, 1 << 23  # bytes that are free: from nothing to enough
+SMALLEST, LARGEST = 1 << 12, 1 << 26  # bytes that are free: from nothing to enough
 
 _ALLOWED = (
     shutil.which("unshare")
@@ -56,7 +56,7 @@ def test_a_full_disk(lab: Lab, tmp_path: Path) -> None:
     assert len(told) == SIZES
     failed = [one for one in told if one["failure"]]
     for one in failed:
-        assert "the disk is full; make room" in one["failure"] or "No space left on device" in one["failure"]
+        assert "No space left on device" in one["failure"]
         # The log may have taken deliveries in; the marts are yesterday's, or already today's.
         assert one["then"]["sessions"] in (40, 80)
         assert (one["then"]["digest"] == yesterday) == (one["then"]["sessions"] == 40)

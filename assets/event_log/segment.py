@@ -59,13 +59,13 @@ _REPEATING = [
 
 def encode(frame: pl.DataFrame) -> bytes:
     """Parquet bytes of facts in the columns of `SCHEMA`; the same frame always gives the same bytes."""
-    return _parquet(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
+    return _parquet(frame.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_ARROW))
 
 
 def _parquet(table: pa.Table) -> bytes:
     out = io.BytesIO()
     pq.write_table(
-        table.cast(_ARROW),
+        table,
         out,
         compression="zstd",
         compression_level=1,
@@ -94,19 +94,18 @@ def encode_all(frame: pl.DataFrame, persons: pl.Series) -> Iterator[Encoded]:
         persons: who each of them is about, null for nobody; a duplicate does not say so itself.
     """
     starts = range(0, len(frame), _ROWS)
-    parts = [
-        frame.slice(start, _ROWS).with_columns(
-            salts(persons.slice(start, _ROWS)), pl.lit(0, pl.Int32).alias("part")
-        )
-        for start in starts
-    ]
     with ThreadPoolExecutor(2) as pool:
-        yield from pool.map(_encoded, parts)
+        yield from pool.map(
+            lambda start: _encoded(frame.slice(start, _ROWS), persons.slice(start, _ROWS)), starts
+        )
 
 
-def _encoded(part: pl.DataFrame) -> Encoded:
+def _encoded(part: pl.DataFrame, persons: pl.Series) -> Encoded:
+    part = part.with_columns(salts(persons), pl.lit(0, pl.Int32).alias("part"))
     table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-    return Encoded(_parquet(table), len(part), root_of(leaves_of(table).values()))
+    root = root_of(leaves_of(table).values())
+    table = table.cast(_ARROW)  # the wider one is let go before the Parquet bytes are made
+    return Encoded(_parquet(table), len(part), root)
 
 
 def read(data: bytes) -> pl.DataFrame:
