@@ -2,7 +2,8 @@
 
     python benchmarks/alliance.py [--sessions 1290000] [--times 10] [--memory 4GB]
 
-Both raters fill in a form of a total and three subscales after every session, so that there are eight scores per session. The
+Both raters fill in a form of a total and three subscales after every session, so that there are eight scores per session, and
+report some ruptures directly; there are no codings and no ratings before sessions. The
 shipped models run on generated scores (scoring has a benchmark of its own). The yardstick is what an analyst would write first:
 three queries with a window over the course of each score (lag, mean, rank), each kept as a table. CPU seconds count,
 since machines are shared; each size runs in a process of its own, so that the peak is its own. `--times 1` leaves growth out.
@@ -61,14 +62,17 @@ select
 from intermediate.questionnaire as form
 inner join study.form_scale as scale on form.instrument = scale.instrument and form.version = scale.version;
 
+-- one session in nine is reported as a rupture by each of the two, so that every held session is judged by reports
 create table staging.event as
 select
-  null::varchar as site_id, null::varchar as event_id, null::varchar as client_id, null::varchar as therapist_id,
-  null::varchar as episode_id, null::bigint as session_number, null::varchar as actor_id, null::varchar as event_type,
-  null::json as payload
-limit 0;
+  site_id, client_id || '-' || session_number || '-' || rater || '-mark' as event_id, client_id, therapist_id, episode_id,
+  session_number, null::varchar as actor_id, 'rupture.marked' as event_type,
+  ('{"perspective": "' || rater || '", "intensity": 3}')::json as payload
+from marts.session, (values ('client'), ('therapist')) as raters(rater)
+where hash(client_id, session_number, rater, 'mark') % 9 = 0;
 
-create table intermediate.reference as select null::varchar as site_id, null::varchar as event_id, null::varchar as waits_for limit 0;
+create table intermediate.reference as
+select site_id, event_id, null::varchar as waits_for from staging.event;
 
 -- improvement of a client, for the response surface
 create table marts.outcome_client as
