@@ -84,7 +84,7 @@ def test_a_failed_night_says_so_and_yesterdays_marts_stay(
     monkeypatch.setattr(LocalStorage, "put", full)
     failed = dyadlog("night", "-s", lab.folder)
     assert failed.code == 1
-    assert "No space left on device" in failed.err
+    assert "No space left on device: make room and run the night again" in failed.err
     assert "Analysts still see marts/" in failed.err
     assert "Traceback" not in failed.err
     assert lab.rows("select * from meta.build") == before
