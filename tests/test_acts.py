@@ -18,6 +18,7 @@ from dyadlog.assets.intake.void import void
 from dyadlog.assets.warehouse.build import build_all
 from dyadlog.schemas.errors import UserError
 from tests.conftest import STUDY, Lab, client, phq, session
+from tests.test_report import Page, reports
 
 
 class Steward(Lab):
@@ -122,6 +123,12 @@ def test_released_lines_enter_as_if_accepted_at_first_and_once(lab: Steward, tmp
         ("release", 1, 3, 2, 1, "A. Bee", "the rules were wrong"),
         ("release", 3, 1, 0, 1, "A. Bee", "the rules were wrong"),
     ]
+    pages = reports(lab)[1]
+    words = Page(pages["site-a"]).words
+    assert "24 sent = 6 accepted + 15 already had + 3 held back ✓ balances" in words
+    assert "7 lines of this sum had been held back and entered later." in words
+    assert "“a.ndjson”: 3 held-back lines released on 15 March 2026 by A. Bee. The rules were wrong." in words
+    assert "4 lines released" in Page(pages[""]).words
     held = "select code, n_violated from quality.finding where site_id = 'site-a' and code in ('LINE_NOT_JSON', 'TIME_NOT_ALLOWED')"
     assert lab.rows(held) == [("LINE_NOT_JSON", 1)]
 
@@ -228,6 +235,11 @@ def test_a_voided_delivery_counts_no_longer(lab: Steward, tmp_path: Path) -> Non
         ("3-right.ndjson", 4, 1, 3, 0, 0, None),
     ]
     assert lab.rows("select code from quality.finding where code = 'FIELD_MISSING'") == []
+    pages = reports(lab)[1]
+    words = Page(pages["site-a"]).words
+    assert "2 files of this sum, with 14 lines, are voided and count no longer." in words
+    assert "“1-wrong.ndjson”: voided on 15 March 2026 by A. Bee. Export of another study." in words
+    assert "nothing new tonight, 1 delivery voided" in Page(pages[""]).words
     other = Steward(tmp_path / "other")
     other.drop("site-a", "3-right.ndjson", [*right, session(3)])
     assert other.night().digest == without.digest != digest

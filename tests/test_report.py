@@ -340,7 +340,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
         )
         duck.execute(
             "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', "
-            "'2026-03-14T02:00:00+00:00', 1, 1, 1, 0, 0 from range(1, 3000) r(n)"
+            "'2026-03-14T02:00:00+00:00', 1, 1, 1, 0, 0, 0, null from range(1, 3000) r(n)"
         )
         duck.execute(
             "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11 from range(0, 9999) r(n)"

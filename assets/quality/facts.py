@@ -72,7 +72,9 @@ class File:
         lines: data lines.
         accepted: lines with something new and nothing refused.
         duplicate: lines that say what is known already.
-        held_back: lines that were held back.
+        held_back: lines that are held back.
+        released: lines that were held back and released since; they count among the other two.
+        voided: whether the delivery counts no longer.
         tonight: whether it was received on the day of the night.
     """
 
@@ -85,6 +87,31 @@ class File:
     accepted: int
     duplicate: int
     held_back: int
+    released: int
+    voided: bool
+    tonight: bool
+
+
+@dataclass(frozen=True)
+class Act:
+    """What was done to a delivery later.
+
+    Args:
+        done_at: when, UTC.
+        act: what was done.
+        file_name: the file's name in the landing folder.
+        lines: lines that were released.
+        done_by: who had it done.
+        why: the reason given.
+        tonight: whether it was on the day of the night.
+    """
+
+    done_at: str
+    act: Literal["release", "void"]
+    file_name: str
+    lines: int
+    done_by: str
+    why: str
     tonight: bool
 
 
@@ -101,6 +128,9 @@ class Account:
         rejected_files: files that could not be read at all; their lines are unknown.
         rejected_bytes: size of these files.
         repeated_files: files whose very bytes had come before.
+        released: lines that were held back and released since.
+        voided_files: files that were voided.
+        voided_lines: their lines; these are in the sum, but count no longer.
         balances: whether the equation holds for the sum and for every file in it.
     """
 
@@ -112,6 +142,9 @@ class Account:
     rejected_files: int
     rejected_bytes: int
     repeated_files: int
+    released: int
+    voided_files: int
+    voided_lines: int
     balances: bool
 
 
@@ -188,7 +221,9 @@ def read_origin(duck: duckdb.DuckDBPyConnection) -> Origin:
     ((seq, head, code, rules, digest, simulated),) = duck.execute(
         "select commit_seq, commit_sha256, code_version, rules_digest, marts_digest, is_simulated from meta.build"
     ).fetchall()
-    ((as_of,),) = duck.execute("select max(received_at) from quality.receipt").fetchall()
+    ((as_of,),) = duck.execute(
+        "select max(stamp) from (select received_at as stamp from quality.receipt union all select done_at from quality.act)"
+    ).fetchall()
     night = NightId(f"{_utc(as_of)[:10] if as_of else 'no-delivery'}-{seq:06d}", seq, head)
     return Origin(night, _utc(as_of) if as_of else None, code, rules, digest, bool(simulated))
 
@@ -206,8 +241,8 @@ def night_of(build: Path) -> NightId:
 def read_files(duck: duckdb.DuckDBPyConnection, site_id: str, as_of: str | None) -> list[File]:
     """All files of a site, newest first."""
     rows = duck.execute(
-        "select received_at, commit_seq, file_name, file_bytes, outcome, lines, accepted, duplicate, held_back "
-        "from quality.receipt where site_id = $site order by commit_seq desc",
+        "select received_at, commit_seq, file_name, file_bytes, outcome, lines, accepted, duplicate, held_back, "
+        "released, voided_in is not null from quality.receipt where site_id = $site order by commit_seq desc",
         {"site": site_id},
     ).fetchall()
     return [_file(row, as_of) for row in rows]
@@ -216,10 +251,30 @@ def read_files(duck: duckdb.DuckDBPyConnection, site_id: str, as_of: str | None)
 def _file(row: tuple[Any, ...], as_of: str | None) -> File:
     received_at, seq, name, *rest = row
     stamp = _utc(received_at)
-    figures = dict(
-        zip(("file_bytes", "outcome", "lines", "accepted", "duplicate", "held_back"), rest, strict=True)
-    )
+    names = ("file_bytes", "outcome", "lines", "accepted", "duplicate", "held_back", "released", "voided")
+    figures = dict(zip(names, rest, strict=True))
     return File(stamp, seq, plain(name), tonight=as_of is not None and stamp[:10] == as_of[:10], **figures)
+
+
+def read_acts(duck: duckdb.DuckDBPyConnection, site_id: str, as_of: str | None) -> list[Act]:
+    """What was done to a site's deliveries later, newest first."""
+    rows = duck.execute(
+        "select done_at, act, file_name, lines, done_by, why from quality.act where site_id = $site "
+        "order by commit_seq desc",
+        {"site": site_id},
+    ).fetchall()
+    return [
+        Act(
+            stamp,
+            act,
+            plain(name),
+            lines,
+            plain(by),
+            plain(why),
+            as_of is not None and stamp[:10] == as_of[:10],
+        )
+        for stamp, act, name, lines, by, why in ((_utc(at), *rest) for at, *rest in rows)
+    ]
 
 
 def account(files: Sequence[File]) -> Account:
@@ -234,6 +289,9 @@ def account(files: Sequence[File]) -> Account:
         rejected_files=len(rejected),
         rejected_bytes=sum(file.file_bytes for file in rejected),
         repeated_files=sum(file.outcome == "duplicate_delivery" for file in files),
+        released=sum(file.released for file in files),
+        voided_files=sum(file.voided for file in files),
+        voided_lines=sum(file.lines for file in files if file.voided),
         balances=all(file.lines == file.accepted + file.duplicate + file.held_back for file in files),
     )
 

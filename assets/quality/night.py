@@ -170,8 +170,9 @@ def _words(report: SiteReport) -> str:
     """A site's night in a few words."""
     if not report.total.files:
         return "has never delivered"
+    done = _done(report)
     if not report.tonight.files:
-        return "nothing new tonight"
+        return ", ".join(["nothing new tonight", *done])
     parts = [counted(report.tonight.files, "file")]
     if report.tonight.rejected_files:
         parts.append(f"{number(report.tonight.rejected_files)} unreadable")
@@ -179,7 +180,16 @@ def _words(report: SiteReport) -> str:
         parts.append(f"{counted(report.tonight.held_back, 'line')} held back")
     if len(parts) == 1:
         parts.append("accepted in full" if report.tonight.accepted else "nothing new in it")
-    return ", ".join(parts)
+    return ", ".join(parts + done)
+
+
+def _done(report: SiteReport) -> list[str]:
+    """What was done tonight to deliveries of before."""
+    acts = [act for act in report.acts if act.tonight]
+    lines, voids = sum(act.lines for act in acts), sum(act.act == "void" for act in acts)
+    return ([f"{counted(lines, 'line')} released"] if lines else []) + (
+        [f"{counted(voids, 'delivery', 'deliveries')} voided"] if voids else []
+    )
 
 
 def _headline(lines: Sequence[Line], origin: Origin) -> str:

@@ -19,13 +19,14 @@ from dyadlog.assets.quality.completeness import in_words
 from dyadlog.assets.quality.facts import File
 from dyadlog.assets.quality.night import NightSheet
 from dyadlog.assets.quality.site import SiteReport
-from dyadlog.assets.quality.verdict import file_words
+from dyadlog.assets.quality.verdict import act_words, file_words
 
 # What fits on two printed pages; report.json holds more.
 FILES_ON_PAGE = 20
 CARDS_IN_FULL = 8
 FIELDS_ON_PAGE = 6
 FINDINGS_ON_PAGE = 80
+ACTS_ON_PAGE = 10
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def _environment() -> Environment:
         "bytes": words.size,
         "day": words.day,
         "moment": words.moment,
+        "act_words": act_words,
         "file_words": file_words,
         "coded": coded,
     }
@@ -85,6 +87,7 @@ def site_page(report: SiteReport) -> str:
         tonight=_troubled_first(tonight)[:FILES_ON_PAGE],
         earlier=earlier[:FILES_ON_PAGE],
         earlier_total=report.files_total - report.tonight.files,
+        acts=report.acts[:ACTS_ON_PAGE],
         cards=report.todo[:CARDS_IN_FULL],
         more_cards=report.todo[CARDS_IN_FULL:],
         fields_shown=FIELDS_ON_PAGE,

@@ -11,12 +11,14 @@ from dyadlog.assets.quality.chart import Period, periods
 from dyadlog.assets.quality.completeness import Matrix, matrix
 from dyadlog.assets.quality.facts import (
     Account,
+    Act,
     File,
     Finding,
     Habit,
     Origin,
     account,
     habit,
+    read_acts,
     read_files,
     read_findings,
     read_forms,
@@ -31,6 +33,7 @@ FORMAT = "dyadlog.site-report/1"
 # Both are far above what a site delivers in a year; they keep the page and its twin small whatever comes.
 FILES_LISTED = 200
 FINDINGS_LISTED = 500
+ACTS_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class SiteReport:
         habit: how the site delivers.
         files: newest files.
         files_total: number of files.
+        acts: what was done to deliveries later, newest first.
         todo: reason codes that ask for something, worst first.
         checks: checks by category and outcome.
         findings: all findings.
@@ -70,6 +74,7 @@ class SiteReport:
     habit: Habit
     files: list[File]
     files_total: int
+    acts: list[Act]
     todo: list[Card]
     checks: list[KahnRow]
     findings: list[Finding]
@@ -99,6 +104,7 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
         habit=habits,
         files=files[:FILES_LISTED],
         files_total=len(files),
+        acts=read_acts(duck, site_id, origin.as_of)[:ACTS_LISTED],
         todo=todo,
         checks=kahn(findings, files),
         findings=_open_first(findings)[:FINDINGS_LISTED],

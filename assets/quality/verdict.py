@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dyadlog.assets.quality.facts import Account, File, Habit
+from dyadlog.assets.quality.facts import Account, Act, File, Habit
 from dyadlog.assets.quality.todo import Card
 from dyadlog.assets.quality.words import counted, day, number, sentence, size
 
@@ -113,8 +113,16 @@ def _todo(cards: Sequence[Card], as_of: str | None) -> str:
     return sentence(told + (f"; {number(new)} first seen tonight" if new else ""))
 
 
+def act_words(act: Act) -> str:
+    """What was done to a delivery later."""
+    done = "voided" if act.act == "void" else f"{counted(act.lines, 'held-back line')} released"
+    return f"“{act.file_name}”: {done} on {day(act.done_at)} by {act.done_by}. {sentence(act.why)}"
+
+
 def file_words(file: File) -> str:
     """What became of one file."""
+    if file.voided:
+        return "voided"
     if file.outcome == "rejected_file":
         return "could not be read"
     if file.outcome == "duplicate_delivery":
