@@ -108,7 +108,7 @@ def test_page_of_a_site_has_every_part(busy: Lab) -> None:
     assert "Accepted, with 2 lines held back; 1 file could not be read." in page.words
     assert "SIMULATED DATA" in page.words
     assert "Clinic <North>" in page.words
-    for part in ("verdict", "receipt", "todo", "completeness", "checks", "earlier"):
+    for part in ("verdict", "receipt", "todo", "changes", "completeness", "checks", "earlier"):
         assert any(attributes.get("id") == part for attributes in page.all("h2")), part
     assert "11 sent = 3 accepted + 6 already had + 2 held back ✓ balances" in page.words
     assert "All deliveries so far 24 sent = 16 accepted" in page.words
@@ -133,7 +133,7 @@ def test_to_do_is_worst_first_with_counts_and_fixes(busy: Lab) -> None:
     # One line breaks twelve items: how many lines break any of them cannot be told from counts per item.
     assert (card["n"], card["exact"], card["fields_total"]) == (1, False, 12)
     assert card["words"].startswith("or more of ")
-    assert card["since"] == "New: first seen tonight."
+    assert card["since"] == "New tonight."
     assert todo["TOTAL_DISAGREES"]["words"] == "of 1 total sent"
     assert todo["FACT_PENDING_SESSION"]["n"] == 1
     words = Page(pages["site-a"]).words

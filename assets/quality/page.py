@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from dyadlog.assets.event_log.records import RECEIPT_DIGITS
 from dyadlog.assets.quality import words
+from dyadlog.assets.quality.changes import note_words, spark, standing, why
 from dyadlog.assets.quality.chart import chart
 from dyadlog.assets.quality.completeness import in_words
 from dyadlog.assets.quality.facts import File
@@ -26,6 +27,7 @@ FILES_ON_PAGE = 20
 CARDS_IN_FULL = 8
 FIELDS_ON_PAGE = 6
 FINDINGS_ON_PAGE = 80
+LIVES_ON_PAGE = 60
 ACTS_ON_PAGE = 10
 
 
@@ -65,6 +67,10 @@ def _environment() -> Environment:
         "act_words": act_words,
         "file_words": file_words,
         "coded": coded,
+        "spark": spark,
+        "standing": standing,
+        "why": why,
+        "note_words": note_words,
     }
     environment.globals["receipt_digits"] = RECEIPT_DIGITS
     return environment
@@ -92,6 +98,7 @@ def site_page(report: SiteReport) -> str:
         more_cards=report.todo[CARDS_IN_FULL:],
         fields_shown=FIELDS_ON_PAGE,
         findings=report.findings[:FINDINGS_ON_PAGE],
+        lives=report.changes.findings[:LIVES_ON_PAGE],
         complete=in_words(report.completeness),
         drawing=drawing,
         svg=Markup(drawing.svg) if drawing else None,  # noqa: S704 - drawn by us from numbers and dates only

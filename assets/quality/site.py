@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import duckdb
 
+from dyadlog.assets.quality.changes import Changes, changes
 from dyadlog.assets.quality.chart import Period, periods
 from dyadlog.assets.quality.completeness import Matrix, matrix
 from dyadlog.assets.quality.facts import (
@@ -23,6 +24,8 @@ from dyadlog.assets.quality.facts import (
     read_findings,
     read_forms,
 )
+from dyadlog.assets.quality.life import lives
+from dyadlog.assets.quality.record import Record, read_answers, read_earlier, record, site_commit
 from dyadlog.assets.quality.todo import Card, KahnRow, cards, kahn
 from dyadlog.assets.quality.verdict import Verdict, verdict
 from dyadlog.schemas.expectations import expected
@@ -55,6 +58,7 @@ class SiteReport:
         files_total: number of files.
         acts: what was done to deliveries later, newest first.
         todo: reason codes that ask for something, worst first.
+        changes: what is different since the night before, and the life of every finding.
         checks: checks by category and outcome.
         findings: all findings.
         findings_total: number of findings.
@@ -76,6 +80,7 @@ class SiteReport:
     files_total: int
     acts: list[Act]
     todo: list[Card]
+    changes: Changes
     checks: list[KahnRow]
     findings: list[Finding]
     findings_total: int
@@ -83,22 +88,28 @@ class SiteReport:
     rhythm: list[Period]
 
 
-def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteReport:
-    """Gather one site's report from the published file."""
+def site_report(
+    duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str
+) -> tuple[SiteReport, Record]:
+    """Gather one site's report, and the record of what it says, from the published file and the records of before."""
     files = read_files(duck, site_id, origin.as_of)
     findings = read_findings(duck, site_id)
     says = {name: each.says for name, each in expected(study).items()}
-    todo = cards(findings, files, origin.as_of, says)
+    earlier, lost = read_earlier(study.folder / "reports" / site_id, origin.night.commit_seq)
+    told = record(origin, site_id, site_commit(duck, site_id), findings, read_answers(duck, site_id))
+    found = lives(told, earlier)
+    changed = changes(found, earlier, lost)
+    todo = cards(findings, found, files, origin.as_of, says)
     tonight, total = account([f for f in files if f.tonight]), account(files)
     habits = habit(files, origin.as_of)
-    return SiteReport(
+    report = SiteReport(
         format=FORMAT,
         study=study.protocol.study,
         title=study.protocol.title,
         site_id=site_id,
         site_name=next(site.name for site in study.protocol.sites if site.id == site_id),
         origin=origin,
-        verdict=verdict(tonight, total, habits, todo, origin.as_of),
+        verdict=verdict(tonight, total, habits, todo, changed, origin.as_of),
         tonight=tonight,
         total=total,
         habit=habits,
@@ -106,12 +117,14 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
         files_total=len(files),
         acts=read_acts(duck, site_id, origin.as_of)[:ACTS_LISTED],
         todo=todo,
+        changes=changed,
         checks=kahn(findings, files),
         findings=_open_first(findings)[:FINDINGS_LISTED],
         findings_total=len(findings),
         completeness=matrix(study, read_forms(duck, site_id)),
         rhythm=periods(files, origin.as_of),
     )
+    return report, told
 
 
 def _open_first(findings: Sequence[Finding]) -> list[Finding]:
