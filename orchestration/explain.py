@@ -124,6 +124,7 @@ def _show_events(events: list[Told]) -> None:
     for one in events:
         cells = (one.event_id, one.event_type, "" if one.session_number is None else one.session_number)
         revision = str(one.revision) if one.holds else f"{one.revision} (replaced)"
-        place = (revision, one.commit_seq, one.file_name, one.line_number)
+        file = f"{one.file_name} (voided, but repeated)" if one.voided_in else one.file_name
+        place = (revision, one.commit_seq, file, one.line_number)
         table.add_row("*" if one.decides else "", *(Text(str(cell)) for cell in (*cells, *place)))
     out.print(table)

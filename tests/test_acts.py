@@ -16,6 +16,7 @@ from dyadlog.assets.intake.receive import at_work, open_log, open_quarantine, op
 from dyadlog.assets.intake.release import release_held
 from dyadlog.assets.intake.void import void
 from dyadlog.assets.warehouse.build import build_all
+from dyadlog.assets.warehouse.explain import explain
 from dyadlog.schemas.errors import UserError
 from tests.conftest import STUDY, Lab, client, phq, session
 from tests.test_report import Page, reports
@@ -248,6 +249,9 @@ def test_a_voided_delivery_counts_no_longer(lab: Steward, tmp_path: Path) -> Non
     assert verify(log, witness=open_witness(lab.study), quarantine=open_quarantine(lab.study)) == 4
     told = [(one.commit_seq, one.status, one.voided_in) for one in history(log, "site-a", "held-c1-1")]
     assert told == [(1, "accepted", 4), (3, "duplicate", None)]
+    key = {"site_id": "site-a", "client_id": "c1", "session_number": "1"}
+    (why,) = explain(lab.study, log, 4, without.path, "marts.session", key, ["status"])
+    assert {(one.commit_seq, one.voided_in) for one in why.events} == {(1, 4)}
     with pytest.raises(UserError, match="voided already, in commit 4"):
         lab.void("site-a", "1")
     with pytest.raises(UserError, match="no delivery of site-b"):
@@ -294,3 +298,24 @@ def test_a_rejected_file_cannot_be_voided(lab: Steward) -> None:
     lab.receive()
     with pytest.raises(UserError, match="no delivery of site-a whose lines are in the log"):
         lab.void("site-a", "1")
+
+
+def test_nights_that_build_one_site_only_see_its_releases(lab: Steward) -> None:
+    for number in range(3):
+        lab.drop("site-b", f"{number}.ndjson", [client(f"c{number}"), session(1)])
+    lab.night()
+    for name in ("a", "b"):
+        lab.drop("site-a", f"{name}.ndjson", [client(), dated(1)])
+    lab.night()
+    lab.allow(ABSOLUTE)
+    lab.release("site-b")
+    lab.night()
+    assert lab.rows("select count(*) from marts.session where site_id = 'site-a'") == [(0,)]
+    lab.release()
+    whole = lab.night().digest
+    assert lab.receipts()[3:] == [("a.ndjson", 2, 2, 0, 0, 1, None), ("b.ndjson", 2, 0, 2, 0, 1, None)]
+    lab.void("site-b", "1")
+    lab.night()
+    lab.drop("site-b", "3.ndjson", [client("c0"), session(1)])
+    assert lab.night().digest == whole
+    assert lab.rows("select count(*) from quality.act") == [(2,)]

@@ -191,9 +191,48 @@ def test_verify_tells_a_whole_log_from_a_damaged_one(lab: Lab, dyadlog) -> None:
     assert segment.name in broken.err
 
 
+def test_lines_are_released_and_deliveries_voided_with_who_and_why(lab: Lab, dyadlog) -> None:  # type: ignore[no-untyped-def]
+    lab.drop("site-a", "a.ndjson", [client(), session(1, occurred_at="2026-03-01T10:00:00Z")])
+    lab.receive()
+    told = ("--by", "A. Bee", "--why", "dates are allowed now", "-s", lab.folder)
+    assert "0 of 1 held-back lines released; 1 still do not pass." in dyadlog("release-held", *told).out
+    study = lab.folder / "study.yaml"
+    study.write_text(study.read_text() + "time_basis: absolute\nlegal_basis: consent\n")
+    done = dyadlog("release-held", "site-a", *told)
+    assert (done.code, "Commit 2: 1 of 1 held-back lines of site-a/a.ndjson released" in done.out) == (
+        0,
+        True,
+    )
+    assert "0 of 0 held-back lines released" in dyadlog("release-held", *told).out
+    done = dyadlog("void", "site-a", "1", *told)
+    assert done.code == 0
+    assert "Commit 3: a.ndjson of site-a counts no longer from the next night on." in done.out
+    assert (
+        "landing/site-a/a.ndjson stays out while it has this name; to deliver it again, rename it."
+        in done.out
+    )
+    assert "voided in commit 3" in dyadlog("history", "site-a", "enrol-c1", "-s", lab.folder).out
+    assert "3 commits" in dyadlog("verify", "-s", lab.folder).out
+    for words, message in (
+        (("void", "site-a", "1", *told), "1: voided already, in commit 3"),
+        (("void", "site-a", "nonsense", *told), "nonsense: no delivery of site-a"),
+        (("void", "site-x", "1", *told), "site-x: no site of this study"),
+        (("release-held", "site-x", *told), "site-x: no site of this study"),
+        (("void", "site-a", "1", "--by", " ", *told[2:]), "--by: expected one line"),
+        (("void", "site-a", "1", *told[:2], "--why", "a\nb", *told[4:]), "--why: expected one line"),
+    ):
+        failed = dyadlog(*words)
+        assert (failed.code, message in failed.err) == (2, True), words
+    assert dyadlog("void", "site-a", "1", "-s", lab.folder).code == 2  # who and why are needed
+
+
 def test_the_catalogue_can_be_looked_up(dyadlog) -> None:  # type: ignore[no-untyped-def]
     assert "instrument.completed" in dyadlog("catalogue").out
     assert "payload.duration_minutes" in dyadlog("catalogue", "session.held").out
+    assert (
+        "version 2: a treatment episode ended; version 1 is read too"
+        in dyadlog("catalogue", "treatment.ended").out
+    )
     assert dyadlog("catalogue", "nonsense").code == 2
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from dyadlog.assets.event_log.log import EventLog, RacedError
-from dyadlog.assets.event_log.records import Receipt, Segment, sha256
+from dyadlog.assets.event_log.records import Act, Commit, Kind, Receipt, Segment, sha256
 from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.schemas.errors import LogDamagedError
 from tests.conftest import LONG
@@ -40,6 +40,24 @@ class File:
     sealed: bytes | None
 
 
+@dataclass(frozen=True)
+class Deed:
+    """What a person has done to a delivery: some of its lines released, or all of it voided."""
+
+    kind: Kind
+    of: File
+    parts: tuple[bytes, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.of.name}"
+
+
+def name_of(commit: Commit) -> str:
+    told = commit.receipt.file_name
+    return told if commit.kind == "delivery" else f"{commit.kind} {told}"
+
+
 def bring(log: EventLog, quarantine: LocalStorage, file: File) -> None:
     """The steps of `deliver` that touch the disk, in its order."""
     while True:
@@ -56,8 +74,42 @@ def bring(log: EventLog, quarantine: LocalStorage, file: File) -> None:
         return
 
 
-def known(log: EventLog, file: File) -> bool:
-    if all(c.receipt.file_name != file.name for c in log.commits()):
+def delivered(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    if all(name_of(c) != deed.of.name for c in log.commits()):
+        bring(log, quarantine, deed.of)
+
+
+def act(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    """The steps of `release_held` and `void` that touch the disk, in their order."""
+    delivered(log, quarantine, deed)
+    while True:
+        after = log.head()
+        if known(log, deed):
+            return
+        stored = tuple(log.put_segment(part, 1) for part in deed.parts)
+        try:
+            commit_deed(log, after, deed, stored)
+        except RacedError:
+            continue
+        return
+
+
+def commit_deed(log: EventLog, after: Any, deed: Deed, stored: tuple[Segment, ...]) -> None:
+    about = tuple(c.seq for c in log.commits() if name_of(c) == deed.of.name)
+    log.append(
+        after,
+        deed.kind,
+        Receipt("site-a", deed.of.name, 1, "0" * 64),
+        received_at=NOW,
+        rules_digest="r",
+        code_version="v",
+        segments=stored,
+        act=Act("who", "why", about),
+    )
+
+
+def known(log: EventLog, file: File | Deed) -> bool:
+    if all(name_of(c) != file.name for c in log.commits()):
         return False
     log.settle()
     return True
@@ -78,14 +130,18 @@ def commit(log: EventLog, after: Any, file: File, stored: tuple[Segment, ...]) -
     )
 
 
+Work = File | Deed
+
+
 @dataclass(frozen=True)
 class Ways:
     """How the log is written: the real one, or one with a mistake."""
 
     storage: Callable[..., LocalStorage] = LocalStorage
     bring: Callable[[EventLog, LocalStorage, File], None] = bring
+    act: Callable[[EventLog, LocalStorage, Deed], None] = act
 
-    def night(self, disk: SimulatedDisk, files: list[File], told: set[str]) -> None:
+    def night(self, disk: SimulatedDisk, files: list[Work], told: set[str]) -> None:
         """A process that receives some files; what it acknowledges is added to `told`."""
         log, quarantine = self.open(disk)
         with log.storage.writing():
@@ -95,9 +151,12 @@ class Ways:
         log = EventLog(self.storage(Path("/study/log"), disk=disk))
         return log, self.storage(Path("/study/quarantine"), private=True, disk=disk)
 
-    def work(self, log: EventLog, quarantine: LocalStorage, files: list[File], told: set[str]) -> None:
+    def work(self, log: EventLog, quarantine: LocalStorage, files: list[Work], told: set[str]) -> None:
         for file in files:
-            self.bring(log, quarantine, file)
+            if isinstance(file, Deed):
+                self.act(log, quarantine, file)
+            else:
+                self.bring(log, quarantine, file)
             told.add(file.name)
 
 
@@ -145,10 +204,10 @@ class Explorer:
                 except (LogDamagedError, OSError, ValueError) as error:
                     raise ViolationError(f"{type(error).__name__}: {error}") from error
 
-    def _files(self) -> list[File]:
+    def _files(self) -> list[Work]:
         dice = self._dice
         shared = dice.randbytes(dice.randint(2, 40))
-        return [
+        files = [
             File(
                 f"{dice.getrandbits(32):08x}",
                 tuple(
@@ -159,15 +218,19 @@ class Explorer:
             )
             for _ in range(dice.randint(1, 3))
         ]
+        chance = dice.random()
+        if chance < 0.2:
+            return [files[0], Deed("release", files[0], (dice.randbytes(dice.randint(2, 40)),))]
+        return [files[0], Deed("void", files[0])] if chance < 0.4 else [*files]
 
-    def _power_cuts(self, files: list[File]) -> None:
+    def _power_cuts(self, files: list[Work]) -> None:
         """Power cuts in a night; and, from a sample of what they leave, in the night after it."""
         left = list(self._watch("power cut", files, SimulatedDisk(), set()))
         for image, told in self._dice.sample(left, len(left) // 5):
             for _ in self._watch("power cut in recovery", files, restart(image), set(told)):
                 pass
 
-    def _kill_then_power_cut(self, files: list[File]) -> None:
+    def _kill_then_power_cut(self, files: list[Work]) -> None:
         """A night is killed and the machine stays up; the power fails in the next one."""
         for at in self._moments(files, 12):
             disk, told = SimulatedDisk(), set[str]()
@@ -179,11 +242,12 @@ class Explorer:
                 for _ in self._watch("power cut after a kill", files, disk, told):
                     pass
 
-    def _second_writer(self, files: list[File]) -> None:
+    def _second_writer(self, files: list[Work]) -> None:
         """Another night, that no lock kept out, does all its work between two calls of the first one.
 
         It began either just then, or before the first one.
         """
+        assert isinstance(files[0], File)
         twin = File("twin", files[0].parts, files[0].sealed)
         for at in self._moments(files, 4):
             disk, told = SimulatedDisk(), set[str]()
@@ -193,12 +257,14 @@ class Explorer:
                 pass
             others = [*self._files(), twin, *(files if self._dice.random() < 0.5 else ())]
             self._dice.shuffle(others)
+            if isinstance(files[-1], Deed) and self._dice.random() < 0.5:
+                others = files[-1:]
             night = partial(self.ways.work, *early) if began_early else None
 
             def interrupt(
                 disk: SimulatedDisk = disk,
                 told: set[str] = told,
-                others: list[File] = others,
+                others: list[Work] = others,
                 night: Any = night,
             ) -> None:
                 disk.after = _ignore
@@ -210,7 +276,7 @@ class Explorer:
             for image in disk.survivors(self._dice):
                 self._check("two writers", image, told)
 
-    def _moments(self, files: list[File], most: int) -> list[int]:
+    def _moments(self, files: list[Work], most: int) -> list[int]:
         """Some of the calls of a night, by number."""
         calls = []
         disk = SimulatedDisk()
@@ -221,10 +287,10 @@ class Explorer:
     def _watch(
         self,
         kind: str,
-        files: list[File],
+        files: list[Work],
         disk: SimulatedDisk,
         told: set[str],
-        night: Callable[[list[File], set[str]], None] | None = None,
+        night: Callable[[list[Work], set[str]], None] | None = None,
     ) -> Iterator[tuple[Image, frozenset[str]]]:
         """Run a night; check what a power cut would leave after each of its calls. Yields what was new."""
         found: list[tuple[Image, frozenset[str]]] = []
@@ -264,11 +330,13 @@ class Explorer:
     def _promises(self, disk: SimulatedDisk, told: set[str]) -> None:
         storage = LocalStorage(Path("/study/log"), disk=disk)
         commits = EventLog(storage).commits()  # the chain is whole
-        names = [c.receipt.file_name for c in commits]
+        names = [name_of(c) for c in commits]
         if not told.issubset(names):
             raise ViolationError("an acknowledged delivery is lost")
         if len(set(names)) < len(names):
             raise ViolationError("a delivery is there twice")
+        if any(seq >= c.seq for c in commits if c.act for seq in c.act.commits):
+            raise ViolationError("a deed stands before its delivery")
         if len(storage.names("commits")) > len(commits):
             raise ViolationError("a commit stands behind a gap")
         for commit in commits:
@@ -415,6 +483,27 @@ def give_up_the_race(log: EventLog, quarantine: LocalStorage, file: File) -> Non
         return
 
 
+def act_without_a_look(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    """Does not see, when it lost a race, that somebody else has done it."""
+    delivered(log, quarantine, deed)
+    done = known(log, deed)
+    while not done:
+        after = log.head()
+        try:
+            commit_deed(log, after, deed, tuple(log.put_segment(part, 1) for part in deed.parts))
+        except RacedError:
+            continue
+        done = True
+
+
+def release_commit_first(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
+    delivered(log, quarantine, deed)
+    if not known(log, deed):
+        commit_deed(log, log.head(), deed, tuple(Segment(sha256(p), len(p), 1) for p in deed.parts))
+    for part in deed.parts:
+        log.put_segment(part, 1)
+
+
 def without(step: str) -> tuple[str, ...]:
     return tuple(other for other in PUT if other != step)
 
@@ -453,6 +542,8 @@ MUTANTS = {name: Ways(storage=storage) for name, storage in STEPS.items()} | {
     "sealed after the commit": Ways(bring=seal_last),
     "decided on one head, appended after another": Ways(bring=append_blindly),
     "the loser of a race gives up": Ways(bring=give_up_the_race),
+    "the loser of a race does again what was done": Ways(act=act_without_a_look),
+    "commit before the segments of a release": Ways(act=release_commit_first),
 }
 
 

@@ -34,6 +34,10 @@ def released(commits: Sequence[Commit]) -> dict[int, tuple[int, int]]:
     Files that came again before the release had held back the same lines; there, all of them are duplicates now.
     """
     found: dict[int, tuple[int, int]] = {}
+    again: dict[str, list[int]] = {}
+    for c in commits:
+        if c.kind == "duplicate_delivery":
+            again.setdefault(c.receipt.delivery_id, []).append(c.seq)
 
     def add(seq: int, accepted: int, duplicate: int) -> None:
         before = found.get(seq, (0, 0))
@@ -44,7 +48,7 @@ def released(commits: Sequence[Commit]) -> dict[int, tuple[int, int]]:
             continue
         told, (first,) = release.receipt, release.act.commits
         add(first, told.accepted, told.duplicate)
-        for c in commits[first : release.seq - 1]:
-            if c.kind == "duplicate_delivery" and c.receipt.delivery_id == told.delivery_id:
-                add(c.seq, 0, told.lines)
+        for seq in again.get(told.delivery_id, []):
+            if first < seq < release.seq:
+                add(seq, 0, told.lines)
     return found

@@ -106,6 +106,7 @@ def _release(
         done = _released(log, releases(earlier, delivery.seq))
         held = [one for one in sealed if one[0] not in done]
         waiting = len({number for number, fact, _, _ in held if fact})
+        log.settle()
         if not waiting or delivery.seq in voided(earlier):
             return None
         facts = _judged(study, delivery, held, readers)

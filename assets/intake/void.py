@@ -42,6 +42,7 @@ def void(
     while True:
         after = log.head()
         earlier = log.of_site(site_id)
+        log.settle()  # what is said of an earlier void must not be lost
         about = _about(earlier, site_id, delivery)
         told = about[0].receipt
         try:

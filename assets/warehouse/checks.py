@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -20,24 +21,21 @@ class Broken:
     """Where the laws are broken, with the sentences that say so.
 
     Args:
-        unbalanced: deliveries whose receipt does not balance against the log.
-        not_once: released lines that were not held back, or came in twice.
+        unbalanced: how often, by law of conservation.
         double: keys of a table that are not unique.
         contracts: what is not as its contract says.
     """
 
-    unbalanced: int = 0
-    not_once: int = 0
+    unbalanced: Counter[str] = field(default_factory=Counter)
     double: dict[str, int] = field(default_factory=dict)
     contracts: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return bool(self.unbalanced or self.not_once or self.double or self.contracts)
+        return bool(self.unbalanced or self.double or self.contracts)
 
     def add(self, other: Broken) -> None:
         """Take in what was found elsewhere, about other rows."""
         self.unbalanced += other.unbalanced
-        self.not_once += other.not_once
         for name, keys in other.double.items():
             self.double[name] = self.double.get(name, 0) + keys
         self.contracts |= other.contracts
@@ -45,14 +43,7 @@ class Broken:
     def sentences(self) -> dict[str, list[str]]:
         """For each law the sentences that say where it is broken."""
         return {
-            "conservation": [
-                f"{n} {what}"
-                for n, what in (
-                    (self.unbalanced, "deliveries do not balance against the log"),
-                    (self.not_once, "released lines were not held back, or came in twice"),
-                )
-                if n
-            ],
+            "conservation": [f"{n} {what}" for what, n in self.unbalanced.items()],
             "unique_keys": [
                 f"{name}: {keys} keys ({', '.join(contracts()[name].grain)}) are not unique"
                 for name, keys in self.double.items()
@@ -63,9 +54,8 @@ class Broken:
 
 def check_balance(duck: duckdb.DuckDBPyConnection) -> Broken:
     """Conservation, recomputed from the log's rows, not from the receipts' own sums."""
-    ((unbalanced,),) = duck.execute(_CONSERVATION).fetchall()
-    ((not_once,),) = duck.execute(_RELEASED_ONCE).fetchall()
-    return Broken(unbalanced, not_once)
+    found = {what: duck.execute(sql).fetchone() for what, sql in CONSERVATION.items()}
+    return Broken(Counter({what: row[0] for what, row in found.items() if row and row[0]}))
 
 
 def check_tables(duck: duckdb.DuckDBPyConnection, names: Iterable[str]) -> Broken:
@@ -82,7 +72,7 @@ def check_tables(duck: duckdb.DuckDBPyConnection, names: Iterable[str]) -> Broke
     return broken
 
 
-_CONSERVATION = """
+_BALANCE = """
 with line as (
   select commit_seq, line_number,
          bool_or(status = 'held_back') as held_back, bool_and(status = 'duplicate') as duplicate, count(*) as facts
@@ -126,6 +116,13 @@ select count(*)
 from entered left join held using (commit_seq, line_number)
 where entered.times > 1 or held.line_number is null
 """
+
+
+# Each counts what breaks it.
+CONSERVATION = {
+    "deliveries do not balance against the log": _BALANCE,
+    "released lines were not held back, or came in twice": _RELEASED_ONCE,
+}
 
 
 def _contract(duck: duckdb.DuckDBPyConnection, name: str) -> list[str]:

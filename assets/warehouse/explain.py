@@ -16,6 +16,8 @@ from typing import Any
 import duckdb
 
 from dyadlog.assets.event_log.log import EventLog
+from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.standing import voided
 from dyadlog.assets.warehouse import inputs, steps
 from dyadlog.assets.warehouse.lineage import ancestry
 from dyadlog.assets.warehouse.models import models
@@ -49,6 +51,7 @@ class Told:
         delivery_id: the delivery.
         file_name: its name in the landing folder.
         line_number: the line.
+        voided_in: commit that voided this delivery; the line counts because another one repeats it.
     """
 
     event_id: str
@@ -61,6 +64,7 @@ class Told:
     delivery_id: str
     file_name: str
     line_number: int
+    voided_in: int | None
 
 
 @dataclass(frozen=True)
@@ -190,10 +194,10 @@ def _by_events(
                 break
         if whole is None:
             return None
-        files = {c.seq: (c.receipt.delivery_id, c.receipt.file_name) for c in log.commits()[:upto]}
+        commits = log.commits()[:upto]
         told = {}
         for column, (enough, deciding) in _narrowed(worlds, whole, key, row, columns).items():
-            told[column] = _told(worlds, enough, deciding, files)
+            told[column] = _told(worlds, enough, deciding, commits)
         return told
 
 
@@ -234,7 +238,7 @@ def _equal(made: Row | None, row: Row, columns: Sequence[str]) -> bool:
 
 
 def _told(
-    worlds: Worlds, enough: frozenset[str], deciding: frozenset[str] | None, files: dict[int, tuple[str, str]]
+    worlds: Worlds, enough: frozenset[str], deciding: frozenset[str] | None, commits: Sequence[Commit]
 ) -> list[Told]:
     facts = worlds.duck.execute(
         "select event_id, event_type, session_number, revision, "
@@ -242,6 +246,7 @@ def _told(
         "where list_contains($enough, event_id) order by commit_seq, line_number, event_id, revision",
         {"enough": sorted(enough)},
     ).fetchall()
+    gone = voided(commits)
     return [
         Told(
             event,
@@ -251,8 +256,10 @@ def _told(
             holds,
             None if deciding is None else event in deciding,
             seq,
-            *files[seq],
+            commits[seq - 1].receipt.delivery_id,
+            commits[seq - 1].receipt.file_name,
             line,
+            gone.get(seq),
         )
         for event, kind, session, revision, holds, seq, line in facts
     ]

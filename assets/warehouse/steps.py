@@ -14,6 +14,9 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from dyadlog.assets.warehouse.logistic import logistic
+from dyadlog.assets.warehouse.logrank import logrank
+
 Floats = NDArray[np.float64]
 Slopes = list[dict[str, float | None]]
 
@@ -223,6 +226,16 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
+    "logrank": (
+        logrank,
+        ("VARCHAR[]", "BIGINT[]", "INTEGER[]", "INTEGER[]"),
+        "STRUCT(n_sites INTEGER, n_clients INTEGER, n_events INTEGER, chi_square DOUBLE, df INTEGER, p DOUBLE)",
+    ),
+    "logistic": (
+        logistic,
+        ("BOOLEAN[]", "VARCHAR[]", "DOUBLE[][]", "VARCHAR[]"),
+        "STRUCT(term VARCHAR, n_clients INTEGER, estimate DOUBLE, se DOUBLE, p DOUBLE)[]",
+    ),
 }
 
 

@@ -9,61 +9,13 @@
 --   high: at or above the median of both groups; odds ratio (high drop-outs x low stayers) / (high stayers x low drop-outs),
 --   empty with an empty cell (no half is added); auc: chance that a drop-out rated higher than a stayer, ties as a half.
 
-with rating as (
-  select site_id, client_id, episode_id, instrument, version, rater, session_number, occasion, score
-  from marts.alliance_session
-  where scale = 'total' and score is not null and session_number <= (select landmark from study.dropout)
-),
-
-early as (
+with client as (
   select
-    site_id,
-    client_id,
-    episode_id,
-    instrument,
-    version,
-    rater,
-    avg(score order by session_number, occasion) as score
-  from rating
-  group by site_id, client_id, episode_id, instrument, version, rater
-),
-
-beyond as (
-  select * from marts.dropout where reached_landmark
-),
-
-defined as (
-  select site_id, client_id, episode_id, 'missed_last' as rule_id, missed_last as is_dropout
-  from beyond
-  where missed_last is not null
-  union all
-  select site_id, client_id, episode_id, 'unilateral' as rule_id, unilateral as is_dropout
-  from beyond
-  where unilateral is not null
-  union all
-  select site_id, client_id, episode_id, 'not_improved' as rule_id, not_improved as is_dropout
-  from beyond
-  where not_improved is not null
-  union all
-  select site_id, client_id, episode_id, 'few_sessions' as rule_id, few_sessions as is_dropout
-  from beyond
-  where few_sessions is not null
-  union all
-  select site_id, client_id, episode_id, 'off_protocol' as rule_id, off_protocol as is_dropout
-  from beyond
-  where off_protocol is not null
-),
-
-client as (
-  select
-    early.*,
-    defined.rule_id,
-    defined.is_dropout,
+    *,
     rank() over (partition by site_id, instrument, version, rater, rule_id order by score)
       + (count(*) over (partition by site_id, instrument, version, rater, rule_id, score) - 1) / 2 as middle_rank,
     median(score order by client_id, episode_id) over (partition by site_id, instrument, version, rater, rule_id) as middle
-  from early
-  inner join defined using (site_id, client_id, episode_id)
+  from intermediate.early_rating
 ),
 
 counted as (

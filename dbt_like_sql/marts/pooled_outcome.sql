@@ -1,9 +1,11 @@
--- marts.pooled_outcome: effect of treatment pooled over sites
+-- marts.pooled_outcome: effects pooled over sites
 -- grain: instrument, version, rater, rule_id, effect, method
 -- scope: study
 -- python: reml_tau2
 -- source: DerSimonian & Laird 1986, Controlled Clinical Trials 7, 177-188; Viechtbauer 2005, Journal of Educational and
 --         Behavioral Statistics 30, 261-293 (REML).
+-- `effect`: change with treatment (`smcr`, `smcc` of marts.site_outcome; plus is better), difference of early ratings between
+-- drop-outs and stayers (`early_dropout_g`), early rating with outcome (`early_outcome_z`, Fisher's z: tanh turns it into r).
 -- Inverse-variance weights over sites whose effect can be computed. `fixed`: w = 1 / v; `dersimonian_laird`: w = 1 / (v + tau2),
 -- tau2 = max(0, (Q - (k - 1)) / (sum w - sum w w / sum w)), Q = sum w (effect - fixed estimate) squared. `reml`: tau2 by
 -- restricted maximum likelihood, Fisher scoring in Python to 1e-12 (assets/warehouse/steps.py). Intervals: 95 %.
@@ -15,6 +17,12 @@ with site as (
   union all
   select site_id, instrument, version, rater, rule_id, 'smcc', smcc, smcc_variance
   from marts.site_outcome
+  union all
+  select site_id, instrument, version, rater, rule_id, 'early_dropout_g', g, g_variance
+  from marts.early_alliance_dropout
+  union all
+  select site_id, instrument, version, rater, rule_id, 'early_outcome_z', fisher_z, fisher_z_variance
+  from marts.early_alliance_outcome
 ),
 
 usable as (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -105,17 +106,23 @@ def test_effects_by_site_and_pooled(
 RESIDUAL = "residual_change"
 
 
+def residual(folder: Path, used: set[str], site: str | None) -> Lab:
+    """The early score stands for the alliance; it is given in session 1. `site` puts everybody into one."""
+    case = Case(folder, {"measure": ("outcome", "lower"), "early": ("alliance", "higher")}, outcomes=[RULE])
+    for row in read(RESIDUAL, "input.csv"):
+        if row["id"] in used:
+            where, name = site or ident(row["treatment"]), ident(row["id"])
+            case.score(where, name, "measure", "intake", number(row["bdi_pre"]))
+            case.score(where, name, "early", 1, number(row["bdi_2m"]), "post_session")
+            case.score(where, name, "measure", "end", number(row["bdi_3m"]))
+    return case.night()
+
+
 def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
     """The case is about the clients who have the early score too."""
     expected = read(RESIDUAL, "expected_residual_gain.csv")
     used = {row["id"] for row in expected}
-    case = Case(tmp_path, {"measure": ("outcome", "lower")}, outcomes=[RULE])
-    for row in read(RESIDUAL, "input.csv"):
-        if row["id"] in used:
-            site = ident(row["treatment"])
-            case.score(site, ident(row["id"]), "measure", "intake", number(row["bdi_pre"]))
-            case.score(site, ident(row["id"]), "measure", "end", number(row["bdi_3m"]))
-    lab = case.night()
+    lab = residual(tmp_path / "whole", used, "all")
     found = dict(
         lab.rows("select client_id, residual_gain from marts.outcome_client where rule_id = 'change'")
     )
@@ -140,5 +147,49 @@ def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
         RESIDUAL,
         "regression of post on pre",
         ((name, quantities[name], value) for name, value in found.items()),
-        note="the early score and sites of the case are not here",
+    )
+    columns = {
+        "r_early_post": "r",
+        "r_early_residualgain": "r_gain",
+        "r_pre_post": "r_pre_post",
+        "partial_r_early_post_given_pre": "partial_r",
+        "semi_partial_delta_r2": "delta_r2",
+    }
+    (whole,) = lab.rows(
+        f"select {', '.join(columns.values())}, early_slope from marts.early_alliance_outcome"
+    )
+    (slope,) = [row for row in read(RESIDUAL, "expected_lm_2pred.csv") if row["term"] == "bdi_2m"]
+    compared.same(
+        RESIDUAL,
+        "early score and outcome",
+        [
+            *((name, quantities[name], value) for name, value in zip(columns, whole, strict=False)),
+            ("slope beside pre", number(slope["Estimate"]), whole[-1]),
+        ],
+        note="p-values and the regression with treatment and length are left to the analyst",
+    )
+    by_site = residual(tmp_path / "sites", used, None)
+    names = ("n", "pearson", "ci_lo", "ci_hi", "spearman", "fisher_z")
+    sites = {
+        site: dict(zip(names, map(float, values), strict=True))
+        for site, *values in by_site.rows(
+            "select site_id, n, r, low, high, spearman, fisher_z from marts.early_alliance_outcome"
+        )
+    }
+    ((z, low, high),) = by_site.rows(
+        "select estimate, low, high from marts.pooled_outcome where effect = 'early_outcome_z' and method = 'fixed'"
+    )
+    pooled = dict(
+        zip(("fisher_z", "pearson", "ci_lo", "ci_hi"), (z, *map(math.tanh, (z, low, high))), strict=True)
+    )
+    compared.same(
+        RESIDUAL,
+        "by site and pooled",
+        (
+            ((row["site"], name), number(row[name]), value)
+            for row in read(RESIDUAL, "expected_correlation_by_site.csv")
+            for name, value in (
+                pooled if row["site"] == "POOLED_fisher_z" else sites[ident(row["site"])]
+            ).items()
+        ),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Lab
 from tests.reference.case import Case, Compared, ident, needs_reference, number, read
 
 pytestmark = needs_reference
@@ -86,15 +87,40 @@ def test_survival_to_dropout(dataset: str, tmp_path: Path, compared: Compared) -
         ),
     )
 
+    (test,) = lab.rows("select chi_square, df, p from marts.survival_test where rule_id = 'unilateral'")
+    (told,) = [row for row in read(KM, "expected_logrank.csv") if row["dataset"] == dataset]
+    compared.same(
+        KM,
+        f"{dataset}: log-rank",
+        (
+            (name, number(told[name]), float(value))
+            for name, value in zip(("chisq", "df", "p"), test, strict=True)
+        ),
+    )
+
 
 ASSOCIATION = "dropout_association"
 
 
-def association(folder: Path, site: str | None) -> dict[str, dict[str, float | None]]:
-    """What the mart says of each site; `site` puts everybody into one."""
-    case = Case(folder, {"measure": ("alliance", "higher")})
+PRE = {
+    "id": "change",
+    "instrument": "symptoms",
+    "version": "1",
+    "pre": "intake",
+    "post": "end",
+    "preset": "points",
+    "points": 1,
+    "cutoff": None,
+    "at_cutoff": "neither",
+}
+
+
+def association(folder: Path, site: str | None) -> tuple[Lab, dict[str, dict[str, float | None]]]:
+    """The study, and what the mart says of each site; `site` puts everybody into one."""
+    case = Case(folder, {"measure": ("alliance", "higher"), "symptoms": ("outcome", "lower")}, outcomes=[PRE])
     for row in read(ASSOCIATION, "input.csv"):
         where, name = site or ident(row["site"]), ident(row["id"])
+        case.score(where, name, "symptoms", "intake", number(row["pre"]))
         case.score(where, name, "measure", 1, number(row["early"]), "post_session")
         case.held(where, name, 3)
         dropped = row["dropped"] == "1"
@@ -124,10 +150,11 @@ def association(folder: Path, site: str | None) -> dict[str, dict[str, float | N
         "risk_ratio",
         "auc",
     ]
-    rows = case.night().rows(
+    lab = case.night()
+    rows = lab.rows(
         f"select site_id, {', '.join(names)} from marts.early_alliance_dropout where rule_id = 'unilateral'"
     )
-    return {
+    return lab, {
         row[0]: {n: None if v is None else float(v) for n, v in zip(names, row[1:], strict=True)}
         for row in rows
     }
@@ -153,7 +180,7 @@ def test_early_rating_and_dropout(tmp_path: Path, compared: Compared) -> None:
         "risk_ratio": "risk_ratio",
         "auc_mann_whitney": "auc",
     }
-    whole = association(tmp_path / "whole", "all")["all"]
+    whole = association(tmp_path / "whole", "all")[1]["all"]
     rows = read(ASSOCIATION, "expected_quantities.csv")
     # The logarithm of the odds ratio is left to the analyst.
     assert {row["quantity"] for row in rows} == {*names, "log_odds_ratio"}
@@ -166,7 +193,7 @@ def test_early_rating_and_dropout(tmp_path: Path, compared: Compared) -> None:
             if row["quantity"] in names
         ),
     )
-    by_site = association(tmp_path / "sites", None)
+    lab, by_site = association(tmp_path / "sites", None)
     compared.same(
         ASSOCIATION,
         "by site",
@@ -176,5 +203,33 @@ def test_early_rating_and_dropout(tmp_path: Path, compared: Compared) -> None:
             if row["site"] != "POOLED_FE"
             for theirs, ours in (("g", "g"), ("v", "g_variance"))
         ),
-        note="the fixed-effect pool and the logistic regressions are not here",
+    )
+    (pool,) = [row for row in read(ASSOCIATION, "expected_by_site.csv") if row["site"] == "POOLED_FE"]
+    ((g, se),) = lab.rows(
+        "select estimate, se from marts.pooled_outcome "
+        "where effect = 'early_dropout_g' and method = 'fixed' and rule_id = 'unilateral'"
+    )
+    compared.same(
+        ASSOCIATION, "pooled", (("g", number(pool["g"]), g), ("variance", number(pool["v"]), se**2))
+    )
+    found = {
+        (model, term): values
+        for model, term, *values in lab.rows(
+            "select model, term, estimate, se, z, p, odds_ratio, n_clients from marts.dropout_model "
+            "where rule_id = 'unilateral'"
+        )
+    }
+    models = {"dropped~early": "early", "dropped~early+pre+site": "early_pre_site"}
+    theirs = ("Estimate", "Std..Error", "z.value", "Pr...z..", "odds_ratio", "n")
+    compared.same(
+        ASSOCIATION,
+        "logistic regressions",
+        (
+            ((row["model"], row["term"], name), number(row[name]), float(value))
+            for row in read(ASSOCIATION, "expected_logistic.csv")
+            for term in [{"(Intercept)": "intercept", "siteTAU": "site cTAU"}.get(row["term"], row["term"])]
+            for name, value in zip(theirs, found[models[row["model"]], term], strict=True)
+        ),
+        tolerance=1e-4,
+        note="estimates are given to six decimals of standardised predictors",
     )
