@@ -29,8 +29,9 @@ fix: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.ready  ## the pages of the methods, from the models
+docs: .venv/.ready  ## the pages of the methods, from the models, and of the checks, from the registry
 	$(BIN)/python -m dyadlog.assets.warehouse.pages docs/methods
+	$(BIN)/python -m dyadlog.assets.quality.registry docs/checks.md
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/run.py

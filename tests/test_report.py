@@ -202,7 +202,7 @@ def test_no_participant_and_no_event_is_named(lab: Lab) -> None:
 def test_pages_stand_alone(busy: Lab) -> None:
     reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
     pages = list((busy.folder / "reports").rglob("*.html"))
-    assert len(pages) == 7  # three sites, three lists of nights, the night sheet
+    assert len(pages) == 10  # three sites, three lists of nights, three of the checks, the night sheet
     for path in pages:
         page = Page(path)
         assert path.stat().st_size < MEGABYTE
@@ -215,7 +215,8 @@ def test_pages_stand_alone(busy: Lab) -> None:
         for link in page.all("a"):
             where, _, part = (link["href"] or "").partition("#")
             assert not where or (path.parent / where).is_file(), (path, where)
-            assert not part or f'id="{part}"' in page.text
+            there = (path.parent / where).read_text("utf-8") if where else page.text
+            assert not part or f'id="{part}"' in there, link
 
 
 def test_json_keeps_to_its_published_schema(busy: Lab) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dyadlog.assets.quality.expectations import CRASHED, ENGINE
 from dyadlog.assets.quality.facts import Outcome
 from dyadlog.assets.quality.record import Answer, Record, Told, finding_id
 from dyadlog.assets.quality.words import days_between
@@ -18,7 +19,6 @@ Status = Literal["new", "persisting", "reopened", "acknowledged", "unknown", "re
 Cause = Literal["data", "rules", "both", "study"]
 
 OPEN: tuple[Outcome, ...] = ("fail", "warn", "crashed")
-CRASHED, ALL_CHECKS = "CHECK_CRASHED", "great_expectations"
 HISTORY = 12
 # Nights for which a resolved finding stays in the list.
 RESOLVED_SHOWN = 30
@@ -128,7 +128,7 @@ def _is_open(told: Told | None) -> bool:
 
 def _is_unknown(key: _Key, told: Mapping[_Key, Told]) -> bool:
     """Whether a finding is missing because its check could not be run."""
-    crashed = [told.get((CRASHED, subject)) for subject in (key[1], ALL_CHECKS)]
+    crashed = [told.get((CRASHED, subject)) for subject in (key[1], ENGINE)]
     return key not in told and key[0] != CRASHED and bool(key[1]) and any(_is_open(one) for one in crashed)
 
 

@@ -19,8 +19,10 @@ from dyadlog.assets.quality.chart import chart
 from dyadlog.assets.quality.completeness import in_words
 from dyadlog.assets.quality.facts import File
 from dyadlog.assets.quality.night import NightSheet
+from dyadlog.assets.quality.registry import asked, checks
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.verdict import act_words, file_words
+from dyadlog.schemas.study import Study
 
 # What fits on two printed pages; report.json holds more.
 FILES_ON_PAGE = 20
@@ -112,6 +114,17 @@ def _troubled_first(files: Sequence[File]) -> list[File]:
 def nights_page(report: SiteReport, nights: Sequence[PastNight]) -> str:
     """The list of a site's nights."""
     return _render("nights.html.j2", report=report, origin=report.origin, nights=nights)
+
+
+def checks_page(study: Study, report: SiteReport) -> str:
+    """What each check means, with the figures of the study."""
+    return _render(
+        "checks.html.j2",
+        report=report,
+        origin=report.origin,
+        checks=checks(study.protocol.thresholds),
+        asked=asked(),
+    )
 
 
 def night_page(sheet: NightSheet, linked: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ import duckdb
 
 from dyadlog.assets.quality.facts import NightId, Origin, night_of, opened, read_origin
 from dyadlog.assets.quality.night import NightNotes, StepSeconds, night_sheet
-from dyadlog.assets.quality.page import PastNight, night_page, nights_page, site_page, to_json
+from dyadlog.assets.quality.page import PastNight, checks_page, night_page, nights_page, site_page, to_json
 from dyadlog.assets.quality.record import FILE, NIGHT, Record, to_text
 from dyadlog.assets.quality.site import SiteReport, site_report
 from dyadlog.schemas.study import Study
@@ -95,6 +95,7 @@ def _write_site(study: Study, report: SiteReport, told: Record) -> Path:
     _put(folder / "report.json", to_json(report))
     page = _put(folder / "index.html", site_page(report))
     _put(site / "index.html", nights_page(report, _nights(site)))
+    _put(site / "checks.html", checks_page(study, report))
     return page
 
 

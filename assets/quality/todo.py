@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import get_args
 
 from dyadlog.assets.quality.changes import standing
+from dyadlog.assets.quality.expectations import CRASHED, FAILED
 from dyadlog.assets.quality.facts import Category, File, Finding, Outcome
 from dyadlog.assets.quality.life import OPEN, Life, Status
 from dyadlog.assets.quality.record import finding_id
@@ -22,16 +23,6 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 FIELDS_LISTED = 100
 
 _SCOPES = ("site", "file", "line", "fact", "session", "design", "mart")
-_UNITS = {
-    "file": ("file", "files"),
-    "line": ("line", "lines"),
-    "fact": ("fact", "facts"),
-    "session": ("session", "sessions"),
-    "design": ("expected form", "expected forms"),
-    "site": ("site", "sites"),
-    "mart": ("expectation", "expectations"),
-    "TOTAL_DISAGREES": ("total sent", "totals sent"),
-}
 
 
 @dataclass(frozen=True)
@@ -206,8 +197,8 @@ def _card(
 def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int | None, bool]:
     """How many of how many, and whether that is exact."""
     scope = still[0].scope
-    if scope == "mart":
-        ran = [f for f in findings if f.scope == "mart" and f.outcome != "not_applicable"]
+    if still[0].code in (FAILED, CRASHED):
+        ran = [f for f in findings if f.code in (FAILED, CRASHED) and f.outcome != "not_applicable"]
         return len(still), len(ran), True
     known = [f.n_denominator for f in still if f.n_denominator is not None]
     if len(still) == 1 or scope == "design":
@@ -219,7 +210,7 @@ def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int 
 def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
     if scope == "site":
         return "readable files so far"
-    one, many = _UNITS.get(code, _UNITS[scope])
+    one, many = codes()[code].unit
     unit = f"of {number(of)} {one if of == 1 else many}" if of is not None else many
     return unit if exact else f"or more {unit}"
 
