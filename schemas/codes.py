@@ -44,6 +44,7 @@ class Code(Strict):
     owner: Literal["site", "study_team"] = "site"
     of: Annotated[Listed[str], Field(min_length=2, max_length=2)] = ()
     thresholds: Listed[str] = ()
+    part: Literal["privacy", "drift", "process"] | None = None
     rule: str = ""
 
     @property

@@ -55,7 +55,16 @@ def gaps(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 def test_every_form_of_the_protocol_has_a_reason(gaps: Lab) -> None:
-    names = ("expected", "received", "declined", "held_back", "not_sent", "missed_session", "withdrawn", "not_due")
+    names = (
+        "expected",
+        "received",
+        "declined",
+        "held_back",
+        "not_sent",
+        "missed_session",
+        "withdrawn",
+        "not_due",
+    )
     found = {
         (measure, number): {name: n for name, n in zip(names, figures, strict=True) if n}
         for measure, number, *figures in gaps.rows(

@@ -53,6 +53,7 @@ def night(nth: int, cell: str, answer: str = "", **more: Any) -> Record:
         f"{day}T02:00:00+00:00",
         findings=told,
         answers=answers,
+        shares=[],
         **given | more,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from dyadlog.assets.quality.life import Life, Status
 from dyadlog.assets.quality.record import Record
@@ -11,6 +12,14 @@ from dyadlog.assets.quality.words import counted, day, listing, number, sentence
 
 LISTED = 500
 
+_NAMES: dict[Status, str] = {
+    "new": "new",
+    "reopened": "back again",
+    "persisting": "still open",
+    "unknown": "not checked tonight",
+    "acknowledged": "answered by the site",
+    "resolved": "resolved",
+}
 _CAUSES = {
     "data": "the site’s data changed",
     "rules": "the rules changed, the site’s data did not",
@@ -27,7 +36,7 @@ class Changes:
         compared_with: the night before; null if there was none.
         nights: nights on record, tonight included.
         lost: nights whose record cannot be read; they are left out.
-        counts: findings by standing; of the resolved ones those of tonight.
+        counts: reason codes by standing; of the resolved ones those of tonight.
         by_rules: findings that changed because the rules did.
         words: the same in a sentence.
         findings: findings that are, or lately were, open.
@@ -46,12 +55,12 @@ class Changes:
 
 def changes(found: Sequence[Life], earlier: Sequence[Record], lost: list[str]) -> Changes:
     """Count and tell what is different."""
-    counts: dict[Status, int] = dict.fromkeys(
-        ("new", "reopened", "persisting", "unknown", "acknowledged", "resolved"), 0
-    )
-    for one in found:
-        if one.status != "resolved" or one.cause:
-            counts[one.status] += 1
+    counts: dict[Status, int] = dict.fromkeys(_NAMES, 0)
+    for _, group in groupby(sorted(found, key=lambda one: one.code), key=lambda one: one.code):
+        own = list(group)
+        status = of_code(own)
+        if status != "resolved" or any(one.cause for one in own):
+            counts[status] += 1
     by_rules = sum(one.cause == "rules" for one in found)
     return Changes(
         compared_with=earlier[-1].night if earlier else None,
@@ -65,22 +74,22 @@ def changes(found: Sequence[Life], earlier: Sequence[Record], lost: list[str]) -
     )
 
 
+def of_code(own: Sequence[Life]) -> Status:
+    """Standing of a code, from that of its findings: what is answered or resolved counts only if all of them are."""
+    open_ones = {one.status for one in own if one.status not in ("acknowledged", "resolved")}
+    if not open_ones:
+        return "acknowledged" if any(one.status == "acknowledged" for one in own) else "resolved"
+    return open_ones.pop() if len(open_ones) == 1 else "persisting"
+
+
 def _words(counts: dict[Status, int], earlier: Sequence[Record], by_rules: int) -> str:
     if not earlier:
         return "The first report of this site: there is nothing to compare with."
-    names = {
-        "new": "new",
-        "reopened": "back again",
-        "persisting": "still open",
-        "unknown": "not checked tonight",
-        "acknowledged": "answered by the site",
-        "resolved": "resolved",
-    }
-    parts = [f"{number(n)} {names[status]}" for status, n in counts.items() if n]
-    since = f" since {day(earlier[-1].as_of)}" if earlier[-1].as_of else " since the first report"
+    parts = [f"{number(n)} {_NAMES[status]}" for status, n in counts.items() if n]
+    since = f"Since {day(earlier[-1].as_of)}" if earlier[-1].as_of else "Since the first report"
     if not parts:
-        return f"No finding is open, and none was{since}."
-    told = sentence(f"Findings: {listing(parts)}{since}")
+        return f"{since} nothing was open."
+    told = sentence(f"{since}: {listing(parts)}")
     if by_rules:
         told += f" {counted(by_rules, 'change')} {'comes' if by_rules == 1 else 'come'} from the rules, not from the site’s data."
     return told

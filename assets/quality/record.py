@@ -61,6 +61,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share by which sites are compared.
+
+    Args:
+        indicator: what is counted.
+        n: how many.
+        of: of how many.
+    """
+
+    indicator: str
+    n: int
+    of: int
+
+
+@dataclass(frozen=True)
 class Record:
     """What a site was told on one night.
 
@@ -75,6 +90,7 @@ class Record:
         rules_digest: study.yaml and what it names.
         findings: all findings.
         answers: the site's answers.
+        shares: shares by which sites are compared.
     """
 
     format: str
@@ -87,6 +103,7 @@ class Record:
     rules_digest: str
     findings: list[Told]
     answers: list[Answer]
+    shares: list[Share]
 
 
 _READ = TypeAdapter(Record)
@@ -98,7 +115,12 @@ def finding_id(code: str, subject: str) -> str:
 
 
 def record(
-    origin: Origin, site_id: str, site_commit: int, findings: Sequence[Finding], answers: list[Answer]
+    origin: Origin,
+    site_id: str,
+    site_commit: int,
+    findings: Sequence[Finding],
+    answers: list[Answer],
+    shares: list[Share],
 ) -> Record:
     """Tonight's record of a site."""
     return Record(
@@ -112,6 +134,7 @@ def record(
         rules_digest=origin.rules_digest,
         findings=[Told(f.code, f.subject, f.outcome, f.n_violated, f.n_denominator) for f in findings],
         answers=answers,
+        shares=shares,
     )
 
 
@@ -145,7 +168,7 @@ def site_commit(duck: duckdb.DuckDBPyConnection, site_id: str) -> int:
 def to_text(told: Record) -> str:
     """The record as JSON, a finding a line."""
     fields = asdict(told)
-    lists = {name: fields.pop(name) for name in ("findings", "answers")}
+    lists = {name: fields.pop(name) for name in ("findings", "answers", "shares")}
     head = json.dumps(fields, ensure_ascii=False)[:-1]
     for name, rows in lists.items():
         lines = ",".join(f"\n{json.dumps(row, ensure_ascii=False)}" for row in rows)

@@ -17,9 +17,11 @@ import duckdb
 from dyadlog.assets.quality.facts import NightId, Origin, night_of, opened, read_origin
 from dyadlog.assets.quality.night import NightNotes, StepSeconds, night_sheet
 from dyadlog.assets.quality.page import PastNight, checks_page, night_page, nights_page, site_page, to_json
-from dyadlog.assets.quality.record import FILE, NIGHT, Record, to_text
-from dyadlog.assets.quality.site import SiteReport, site_report
+from dyadlog.assets.quality.record import FILE, NIGHT, to_text
+from dyadlog.assets.quality.site import SiteFiles, site_report
 from dyadlog.schemas.study import Study
+
+CORRECTIONS = "corrections.csv"
 
 __all__ = [
     "NightId",
@@ -34,7 +36,7 @@ __all__ = [
 def write_site_reports(
     study: Study, build: Path, night: NightId, *, sites: Sequence[str] | None = None
 ) -> list[Path]:
-    """Write `reports/<site>/<night>/index.html`, `report.json` and `findings.json`, and the list of each site's nights.
+    """Write `reports/<site>/<night>/index.html`, `report.json`, `findings.json`, `corrections.csv`, and the list of each site's nights.
 
     Args:
         study: the protocol.
@@ -53,7 +55,7 @@ def write_site_reports(
         raise ValueError(f"no sites of the study: {', '.join(unknown)}")
     with opened(build) as duck:
         origin = _origin(duck, night)
-        return [_write_site(study, *site_report(duck, study, origin, site_id)) for site_id in chosen]
+        return [_write_site(study, site_report(duck, study, origin, site_id)) for site_id in chosen]
 
 
 def write_night_sheet(study: Study, build: Path, night: NightId, *, notes: NightNotes) -> Path:
@@ -73,7 +75,7 @@ def write_night_sheet(study: Study, build: Path, night: NightId, *, notes: Night
     """
     with opened(build) as duck:
         origin = _origin(duck, night)
-        reports = [site_report(duck, study, origin, site_id)[0] for site_id in study.site_ids]
+        reports = [site_report(duck, study, origin, site_id).report for site_id in study.site_ids]
     sheet = night_sheet(study, origin, reports, notes)
     folder = study.folder / "reports"
     linked = [name for name in study.site_ids if (folder / name / night.name / "index.html").exists()]
@@ -88,12 +90,14 @@ def _origin(duck: duckdb.DuckDBPyConnection, night: NightId) -> Origin:
     return origin
 
 
-def _write_site(study: Study, report: SiteReport, told: Record) -> Path:
+def _write_site(study: Study, made: SiteFiles) -> Path:
+    report = made.report
     site = study.folder / "reports" / report.site_id
     folder = site / report.origin.night.name
-    _put(folder / FILE, to_text(told))
+    _put(folder / FILE, to_text(made.record))
+    _put(folder / CORRECTIONS, made.corrections)
     _put(folder / "report.json", to_json(report))
-    page = _put(folder / "index.html", site_page(report))
+    page = _put(folder / "index.html", site_page(report, study.protocol.thresholds.peers_sites))
     _put(site / "index.html", nights_page(report, _nights(site)))
     _put(site / "checks.html", checks_page(study, report))
     return page

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import get_args
 
-from dyadlog.assets.quality.changes import standing
+from dyadlog.assets.quality.changes import of_code, standing
 from dyadlog.assets.quality.expectations import CRASHED, FAILED
 from dyadlog.assets.quality.facts import Category, File, Finding, Outcome
 from dyadlog.assets.quality.life import OPEN, Life, Status
@@ -151,7 +151,7 @@ def _card(
         return None
     told = codes()[code]
     own = [lives[f.code, f.subject] for f in still]
-    status, note = _status(own)
+    status = of_code(own)
     n, of, exact = _count(still, findings)
     first = min((f.first_seen for f in still if f.first_seen), default=None)
     last = max((f.last_seen for f in still if f.last_seen), default=None)
@@ -175,7 +175,7 @@ def _card(
         code=code,
         finding_id=finding_id(code, ""),
         status=status,
-        note=note,
+        note=_note(own),
         outcome=min((f.outcome for f in still), key=OPEN.index),
         kahn=told.kahn,
         says=told.says,
@@ -215,20 +215,17 @@ def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
     return unit if exact else f"or more {unit}"
 
 
-def _status(own: Sequence[Life]) -> tuple[Status, str | None]:
-    """Standing of a code, from that of its findings, and the answer if there is one for all."""
-    open_ones = {one.status for one in own if one.status != "acknowledged"}
+def _note(own: Sequence[Life]) -> str | None:
+    """The site's answer, if there is one and the same for all findings of a code."""
     notes = {one.note for one in own}
-    if not open_ones:
-        return "acknowledged", next(iter(notes)) if len(notes) == 1 else None
-    return (open_ones.pop() if len(open_ones) == 1 else "persisting"), None
+    return notes.pop() if len(notes) == 1 else None
 
 
 def _since(
     own: Sequence[Life], first: str | None, last: str | None, files: Sequence[File], as_of: str | None
 ) -> str:
     """How long a code has been open: by the nights on record, and by the deliveries that show it."""
-    status, _ = _status(own)
+    status = of_code(own)
     oldest = min(own, key=lambda one: one.since)
     told = sentence(standing(oldest if status in ("persisting", "acknowledged") else own[0]))
     if first is None or last is None or as_of is None:

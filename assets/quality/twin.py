@@ -18,8 +18,10 @@ from dyadlog.assets.quality import (
     chart,
     completeness,
     facts,
+    groups,
     life,
     night,
+    peers,
     record,
     site,
     todo,
@@ -33,7 +35,7 @@ PUBLISHED: dict[str, tuple[type, str, str]] = {
 }
 
 _ARGUMENT = re.compile(r"^    (?:    )?(\w+): (.+)$", re.MULTILINE)
-_MODULES = (changes, chart, completeness, facts, life, night, record, site, todo, verdict)
+_MODULES = (changes, chart, completeness, facts, groups, life, night, peers, record, site, todo, verdict)
 
 
 def schema(name: str) -> str:
