@@ -33,8 +33,9 @@ fix: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.ready  ## the pages of the methods, from the models; the questions with their results
+docs: .venv/.ready  ## the pages of the methods and checks, from models and registry; the questions with their results
 	$(BIN)/python -m dyadlog.assets.warehouse.pages docs/methods
+	$(BIN)/python -m dyadlog.assets.quality.registry docs/checks.md
 	$(BIN)/python -m dyadlog.orchestration.questions docs/questions.md
 
 bench: .venv/.ready

@@ -68,6 +68,8 @@ class Thresholds(Strict):
     `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
     `coder_drift_ratio`: how many times more than the other coder one marks in double-coded sessions before it is said.
     `coder_band_sessions`: double-coded sessions of a coder that are taken together (marts.coder_drift).
+    `peers_min`: of what is compared with other sites, the number a site needs before anything is said.
+    `peers_sites`: other sites that a comparison needs; with fewer, one of them could be recognised.
     `quiet_days`: days without a delivery that are remarked.
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
     """
@@ -80,6 +82,8 @@ class Thresholds(Strict):
     keying_min_forms: Positive = 20
     coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
     coder_band_sessions: Annotated[int, Field(ge=2)] = 10
+    peers_min: Positive = 20
+    peers_sites: Annotated[int, Field(ge=5)] = 5
     quiet_days: Positive = 7
     last_night_hours: Annotated[float, Field(gt=0)] = 30.0
 

@@ -132,6 +132,9 @@ def test_released_lines_enter_as_if_accepted_at_first_and_once(lab: Steward, tmp
     assert "4 lines released" in Page(pages[""]).words
     held = "select code, n_violated from quality.finding where site_id = 'site-a' and code in ('LINE_NOT_JSON', 'TIME_NOT_ALLOWED')"
     assert lab.rows(held) == [("LINE_NOT_JSON", 1)]
+    assert lab.rows("select code, file_name, line_number from quality.correction where line_number > 0") == [
+        ("LINE_NOT_JSON", "a.ndjson", 7)
+    ]
 
     other = Steward(tmp_path / "other", STUDY + ABSOLUTE)
     other.drop("site-a", "a.ndjson", text)

@@ -127,15 +127,6 @@ def test_too_few_ratings_give_no_rupture(lab: Lab) -> None:
     assert lab.rows("select rule_id from marts.rupture_event") == [("sudden_drop",)]  # that needs no spread
 
 
-def test_completeness_counts_forms_of_held_sessions_only(lab: Lab) -> None:
-    events = [client(), session(1), session(2), session(3, kind="missed"), rating(1, 3), rating(2, 3)]
-    lab.drop("site-a", "1.ndjson", events)
-    lab.night()
-    assert lab.rows(
-        "select measure_id, session_number, expected, received from quality.completeness order by all"
-    ) == [("phq", 1, 1, 0), ("phq", 2, 1, 0), ("wai_client", 1, 1, 1), ("wai_client", 2, 1, 1)]
-
-
 def test_no_data_is_a_finding_and_never_a_percentage(lab: Lab) -> None:
     lab.drop("site-a", "1.ndjson", [client()])
     lab.night()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from datetime import timedelta
@@ -108,7 +109,22 @@ def test_page_of_a_site_has_every_part(busy: Lab) -> None:
     assert "Accepted, with 2 lines held back; 1 file could not be read." in page.words
     assert "SIMULATED DATA" in page.words
     assert "Clinic <North>" in page.words
-    for part in ("verdict", "receipt", "todo", "completeness", "checks", "earlier"):
+    for part in (
+        "verdict",
+        "receipt",
+        "todo",
+        "changes",
+        "completeness",
+        "calendar",
+        "process",
+        "peers",
+        "timeliness",
+        "applied",
+        "privacy",
+        "drift",
+        "checks",
+        "earlier",
+    ):
         assert any(attributes.get("id") == part for attributes in page.all("h2")), part
     assert "11 sent = 3 accepted + 6 already had + 2 held back ✓ balances" in page.words
     assert "All deliveries so far 24 sent = 16 accepted" in page.words
@@ -118,6 +134,27 @@ def test_page_of_a_site_has_every_part(busy: Lab) -> None:
     assert night.commit_sha256[:16] in page.words
     assert "your receipt: keep this line" in page.words
     assert page.all("svg"), "three weeks of deliveries are worth a chart"
+
+
+def test_parts_stand_in_the_order_of_what_to_do(busy: Lab) -> None:
+    _, pages = reports(busy)
+    page = Page(pages["site-a"])
+    parts = [
+        "verdict",
+        "receipt",
+        "todo",
+        "calendar",
+        "changes",
+        "checks",
+        "completeness",
+        "process",
+        "peers",
+    ]
+    parts += ["timeliness", "applied", "privacy", "drift", "earlier"]
+    assert [attributes["id"] for attributes in page.all("h2")] == parts
+    assert "“Chance”" not in page.words  # two other sites are too few to show
+    assert "with fewer than 5 of them" in page.words
+    assert {one["band"] for one in told(pages["site-a"])["shares"]} == {None}
 
 
 def test_to_do_is_worst_first_with_counts_and_fixes(busy: Lab) -> None:
@@ -133,7 +170,7 @@ def test_to_do_is_worst_first_with_counts_and_fixes(busy: Lab) -> None:
     # One line breaks twelve items: how many lines break any of them cannot be told from counts per item.
     assert (card["n"], card["exact"], card["fields_total"]) == (1, False, 12)
     assert card["words"].startswith("or more of ")
-    assert card["since"] == "New: first seen tonight."
+    assert card["since"] == "New tonight."
     assert todo["TOTAL_DISAGREES"]["words"] == "of 1 total sent"
     assert todo["FACT_PENDING_SESSION"]["n"] == 1
     words = Page(pages["site-a"]).words
@@ -195,14 +232,25 @@ def test_no_participant_and_no_event_is_named(lab: Lab) -> None:
     lab.night()
     reports(lab)
     for path in (lab.folder / "reports").rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.name != "corrections.csv":
             assert b"Qx77" not in path.read_bytes(), path.name
+    # The one table that names facts, for the site's own staff: its own event ids, and lines; nobody's pseudonym.
+    (table,) = (lab.folder / "reports/site-a").rglob("corrections.csv")
+    rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    assert [(row["code"], row["event_id"], row["file"], row["line"]) for row in rows] == [
+        ("DESIGN_INCOMPLETE", "Qx77event", "", ""),
+        ("DESIGN_INCOMPLETE", "Qx77event", "", ""),
+        ("VALUE_NOT_ID", "", "m.ndjson", "3"),
+    ]
+    assert "Qx77client" not in table.read_text("utf-8")
+    (empty,) = (lab.folder / "reports/site-b").rglob("corrections.csv")
+    assert len(empty.read_text("utf-8").splitlines()) == 1
 
 
 def test_pages_stand_alone(busy: Lab) -> None:
     reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
     pages = list((busy.folder / "reports").rglob("*.html"))
-    assert len(pages) == 7  # three sites, three lists of nights, the night sheet
+    assert len(pages) == 10  # three sites, three lists of nights, three of the checks, the night sheet
     for path in pages:
         page = Page(path)
         assert path.stat().st_size < MEGABYTE
@@ -215,7 +263,8 @@ def test_pages_stand_alone(busy: Lab) -> None:
         for link in page.all("a"):
             where, _, part = (link["href"] or "").partition("#")
             assert not where or (path.parent / where).is_file(), (path, where)
-            assert not part or f'id="{part}"' in page.text
+            there = (path.parent / where).read_text("utf-8") if where else page.text
+            assert not part or f'id="{part}"' in there, link
 
 
 def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
@@ -343,7 +392,8 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
             "'2026-03-14T02:00:00+00:00', 1, 1, 1, 0, 0, 0, null from range(1, 3000) r(n)"
         )
         duck.execute(
-            "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11 from range(0, 9999) r(n)"
+            "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11, 0, 0, 10 - n % 11, 0, 0, 0 "
+            "from range(0, 9999) r(n)"
         )
     (page,) = write_site_reports(lab.study, build, night_of(build), sites=["site-a"])
     assert page.stat().st_size < MEGABYTE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from dyadlog.assets.quality.facts import Forms
@@ -35,6 +35,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Reasons:
+    """Why forms of the protocol are not there.
+
+    Args:
+        not_sent: expected, nothing is known of them.
+        held_back: expected and sent, but with two contents under one event id.
+        declined: expected, but the client declined or they were not handed out.
+        missed_session: not expected: the session was missed or called off.
+        withdrawn: not expected: the client withdrew consent.
+        not_due: not expected yet: the session, or the ending, has not been reported.
+    """
+
+    not_sent: int
+    held_back: int
+    declined: int
+    missed_session: int
+    withdrawn: int
+    not_due: int
+
+
+@dataclass(frozen=True)
 class Row:
     """One measure of study.yaml.
 
@@ -47,6 +68,8 @@ class Row:
         received: forms in use.
         verdict: the row in words.
         cells: one per band.
+        planned: forms that the protocol has, expected or not.
+        reasons: why those that are not in use are not.
     """
 
     measure_id: str
@@ -57,6 +80,8 @@ class Row:
     received: int
     verdict: str
     cells: list[Cell]
+    planned: int
+    reasons: Reasons
 
 
 @dataclass(frozen=True)
@@ -116,6 +141,10 @@ def _row(study: Study, measure: Measure, forms: list[Forms], edges: list[tuple[i
         received=received,
         verdict=_verdict(study, measure, expected, received),
         cells=[_cell(group, enough) for group in groups],
+        planned=expected + sum(f.missed_session + f.withdrawn + f.not_due for f in forms),
+        reasons=Reasons(
+            **{field.name: sum(getattr(f, field.name) for f in forms) for field in fields(Reasons)}
+        ),
     )
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # it takes four seconds to import
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 
 FAILED, CRASHED = "EXPECTATION_FAILED", "CHECK_CRASHED"
+# What has crashed if no expectation could be asked at all.
+ENGINE = "great_expectations"
 _VERDICTS = {"critical": "fail", "warning": "warn", "info": "pass"}
 # Counts without any example of what was found.
 _COUNTS_ONLY = {"result_format": "BASIC", "partial_unexpected_count": 0}
@@ -63,7 +65,7 @@ def run_expectations(
         batches = _batches() if new else None
         for site_id in new:
             if batches is None:
-                rows.append(_crash(site_id, "great_expectations"))
+                rows.append(_crash(site_id, ENGINE))
                 continue
             judged = _judge(duck, site_id, wanted, known, batches)
             if all(row.code != CRASHED for row in judged):

@@ -179,12 +179,38 @@ class Finding:
 
 @dataclass(frozen=True)
 class Forms:
-    """Expected and received forms of one measure at one session (None: once per client)."""
+    """Forms that the protocol has for one measure at one session (None: once per client), by what became of them.
+
+    `expected` = `received` + `declined` + `held_back` + `not_sent`; the others are not expected.
+    """
 
     measure_id: str
     session_number: int | None
     expected: int
     received: int
+    declined: int
+    held_back: int
+    not_sent: int
+    missed_session: int
+    withdrawn: int
+    not_due: int
+
+
+@dataclass(frozen=True)
+class Timeliness:
+    """Days between what happened and its record.
+
+    Args:
+        n_facts: facts about a day.
+        n_recorded: of these, facts that say when they were recorded.
+        days_median: median days to the record; null if none says when.
+        days_p90: days within which nine of ten were recorded.
+    """
+
+    n_facts: int
+    n_recorded: int
+    days_median: float | None
+    days_p90: float | None
 
 
 @dataclass(frozen=True)
@@ -309,11 +335,21 @@ def read_findings(duck: duckdb.DuckDBPyConnection, site_id: str) -> list[Finding
 def read_forms(duck: duckdb.DuckDBPyConnection, site_id: str) -> list[Forms]:
     """Expected and received forms of a site."""
     rows = duck.execute(
-        "select measure_id, session_number, expected, received from quality.completeness "
+        "select measure_id, session_number, expected, received, declined, held_back, not_sent, missed_session, "
+        "withdrawn, not_due from quality.completeness "
         "where site_id = $site order by measure_id, session_number nulls first",
         {"site": site_id},
     ).fetchall()
     return [Forms(*row) for row in rows]
+
+
+def read_timeliness(duck: duckdb.DuckDBPyConnection, site_id: str) -> Timeliness:
+    """How soon a site records what happened."""
+    rows = duck.execute(
+        "select n_facts, n_recorded, days_median, days_p90 from quality.timeliness where site_id = $site",
+        {"site": site_id},
+    ).fetchall()
+    return Timeliness(*rows[0]) if rows else Timeliness(0, 0, None, None)
 
 
 def habit(files: Sequence[File], as_of: str | None) -> Habit:

@@ -14,18 +14,26 @@ from markupsafe import Markup, escape
 
 from dyadlog.assets.event_log.records import RECEIPT_DIGITS
 from dyadlog.assets.quality import words
+from dyadlog.assets.quality.changes import note_words, spark, standing, why
 from dyadlog.assets.quality.chart import chart
 from dyadlog.assets.quality.completeness import in_words
 from dyadlog.assets.quality.facts import File
 from dyadlog.assets.quality.night import NightSheet
+from dyadlog.assets.quality.peers import Standing
+from dyadlog.assets.quality.registry import asked, checks
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.verdict import act_words, file_words
+from dyadlog.schemas.study import Study
 
 # What fits on two printed pages; report.json holds more.
 FILES_ON_PAGE = 20
 CARDS_IN_FULL = 8
+CARDS_ON_PAPER = 6
+FURTHER_ON_PAPER = 6
 FIELDS_ON_PAGE = 6
 FINDINGS_ON_PAGE = 80
+DIFFERING_ON_PAGE = 20
+LIVES_ON_PAGE = 60
 ACTS_ON_PAGE = 10
 
 
@@ -47,6 +55,26 @@ def coded(text: str) -> Markup:
     return Markup("").join(pieces)
 
 
+def strip(standing: Standing) -> Markup:
+    """The site, the others and chance on one line from nothing to a little more than the largest of them."""
+    band, limits, share = standing.band, standing.limits, standing.share
+    if band is None or limits is None or share is None:
+        return Markup("")
+    whole = max(band.high, limits[1], share) * 1.04 or 1.0
+
+    def part(kind: str, low: float, high: float) -> Markup:
+        where = f"left:{100 * low / whole:.1f}%;width:{100 * (high - low) / whole:.1f}%"
+        return Markup('<i class="{}" style="{}"></i>').format(kind, where)
+
+    drawn = [
+        part("chance", *limits),
+        part("band", band.low, band.high),
+        part("middle", band.middle, band.middle),
+        part("own", share, share),
+    ]
+    return Markup('<span class="strip" aria-hidden="true">{}</span>').format(Markup("").join(drawn))
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -65,6 +93,13 @@ def _environment() -> Environment:
         "act_words": act_words,
         "file_words": file_words,
         "coded": coded,
+        "spark": spark,
+        "standing": standing,
+        "why": why,
+        "note_words": note_words,
+        "percent": words.percent,
+        "days": words.days,
+        "strip": strip,
     }
     environment.globals["receipt_digits"] = RECEIPT_DIGITS
     return environment
@@ -75,11 +110,13 @@ def to_json(report: SiteReport | NightSheet) -> str:
     return json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
 
 
-def site_page(report: SiteReport) -> str:
-    """A site's page."""
+def site_page(report: SiteReport, peers_sites: int) -> str:
+    """A site's page; `peers_sites` is the number of other sites that a comparison needs."""
     tonight = [file for file in report.files if file.tonight]
     earlier = [file for file in report.files if not file.tonight]
     drawing = chart(report.rhythm)
+    differing = [one for one in report.changes.findings if one.cause or one.status == "unknown"]
+    unchanged = [one for one in report.changes.findings if one not in differing]
     return _render(
         "site.html.j2",
         report=report,
@@ -90,8 +127,19 @@ def site_page(report: SiteReport) -> str:
         acts=report.acts[:ACTS_ON_PAGE],
         cards=report.todo[:CARDS_IN_FULL],
         more_cards=report.todo[CARDS_IN_FULL:],
+        cards_on_paper=CARDS_ON_PAPER,
+        further_on_paper=FURTHER_ON_PAPER,
         fields_shown=FIELDS_ON_PAGE,
         findings=report.findings[:FINDINGS_ON_PAGE],
+        differing=differing[:DIFFERING_ON_PAGE],
+        differing_total=len(differing),
+        unchanged=unchanged[:LIVES_ON_PAGE],
+        unchanged_total=report.changes.findings_total - len(differing),
+        planned=any(row.planned for row in report.completeness.rows),
+        ages=sorted(
+            (one.days_open for one in report.changes.findings if one.resolved_on is None), reverse=True
+        ),
+        peers_sites=peers_sites,
         complete=in_words(report.completeness),
         drawing=drawing,
         svg=Markup(drawing.svg) if drawing else None,  # noqa: S704 - drawn by us from numbers and dates only
@@ -105,6 +153,17 @@ def _troubled_first(files: Sequence[File]) -> list[File]:
 def nights_page(report: SiteReport, nights: Sequence[PastNight]) -> str:
     """The list of a site's nights."""
     return _render("nights.html.j2", report=report, origin=report.origin, nights=nights)
+
+
+def checks_page(study: Study, report: SiteReport) -> str:
+    """What each check means, with the figures of the study."""
+    return _render(
+        "checks.html.j2",
+        report=report,
+        origin=report.origin,
+        checks=checks(study.protocol.thresholds),
+        asked=asked(),
+    )
 
 
 def night_page(sheet: NightSheet, linked: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Writes the reports of a night: a page and its JSON twin per site, and the night sheet over all sites.
 
-Everything comes from the published DuckDB file, which is read and never written, and from study.yaml. There is no
-clock, so that the same marts always give the same bytes. A page is written under another name first and then renamed, so that
+Everything comes from the published DuckDB file, which is read and never written, from study.yaml and from what the
+sites were told on earlier nights. There is no clock, so that the same marts always give the same bytes. A page is written under another name first and then renamed, so that
 a reader never sees half of it.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,9 +16,12 @@ import duckdb
 
 from dyadlog.assets.quality.facts import NightId, Origin, night_of, opened, read_origin
 from dyadlog.assets.quality.night import NightNotes, StepSeconds, night_sheet
-from dyadlog.assets.quality.page import PastNight, night_page, nights_page, site_page, to_json
-from dyadlog.assets.quality.site import SiteReport, site_report
+from dyadlog.assets.quality.page import PastNight, checks_page, night_page, nights_page, site_page, to_json
+from dyadlog.assets.quality.record import FILE, NIGHT, to_text
+from dyadlog.assets.quality.site import SiteFiles, site_report
 from dyadlog.schemas.study import Study
+
+CORRECTIONS = "corrections.csv"
 
 __all__ = [
     "NightId",
@@ -30,13 +32,11 @@ __all__ = [
     "write_site_reports",
 ]
 
-_NIGHT = re.compile(r"^(\d{4}-\d{2}-\d{2}|no-delivery)-(\d{6,})$")
-
 
 def write_site_reports(
     study: Study, build: Path, night: NightId, *, sites: Sequence[str] | None = None
 ) -> list[Path]:
-    """Write `reports/<site>/<night>/index.html` and `report.json`, and the list of each site's nights.
+    """Write `reports/<site>/<night>/index.html`, `report.json`, `findings.json`, `corrections.csv`, and the list of each site's nights.
 
     Args:
         study: the protocol.
@@ -75,7 +75,7 @@ def write_night_sheet(study: Study, build: Path, night: NightId, *, notes: Night
     """
     with opened(build) as duck:
         origin = _origin(duck, night)
-        reports = [site_report(duck, study, origin, site_id) for site_id in study.site_ids]
+        reports = [site_report(duck, study, origin, site_id).report for site_id in study.site_ids]
     sheet = night_sheet(study, origin, reports, notes)
     folder = study.folder / "reports"
     linked = [name for name in study.site_ids if (folder / name / night.name / "index.html").exists()]
@@ -90,18 +90,22 @@ def _origin(duck: duckdb.DuckDBPyConnection, night: NightId) -> Origin:
     return origin
 
 
-def _write_site(study: Study, report: SiteReport) -> Path:
+def _write_site(study: Study, made: SiteFiles) -> Path:
+    report = made.report
     site = study.folder / "reports" / report.site_id
     folder = site / report.origin.night.name
+    _put(folder / FILE, to_text(made.record))
+    _put(folder / CORRECTIONS, made.corrections)
     _put(folder / "report.json", to_json(report))
-    page = _put(folder / "index.html", site_page(report))
+    page = _put(folder / "index.html", site_page(report, study.protocol.thresholds.peers_sites))
     _put(site / "index.html", nights_page(report, _nights(site)))
+    _put(site / "checks.html", checks_page(study, report))
     return page
 
 
 def _nights(site: Path) -> list[PastNight]:
     """A site's nights, newest first. A night whose twin is not readable any more is listed without words."""
-    names = [entry.name for entry in site.iterdir() if _NIGHT.match(entry.name) and entry.is_dir()]
+    names = [entry.name for entry in site.iterdir() if NIGHT.match(entry.name) and entry.is_dir()]
     return list(_read_nights(site, sorted(names, key=lambda name: (int(name.rsplit("-", 1)[1]), name))[::-1]))
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import duckdb
 
+from dyadlog.assets.quality.changes import Changes, changes
 from dyadlog.assets.quality.chart import Period, periods
 from dyadlog.assets.quality.completeness import Matrix, matrix
+from dyadlog.assets.quality.corrections import corrections
 from dyadlog.assets.quality.facts import (
     Account,
     Act,
@@ -16,13 +18,19 @@ from dyadlog.assets.quality.facts import (
     Finding,
     Habit,
     Origin,
+    Timeliness,
     account,
     habit,
     read_acts,
     read_files,
     read_findings,
     read_forms,
+    read_timeliness,
 )
+from dyadlog.assets.quality.groups import Line, doubts, group
+from dyadlog.assets.quality.life import lives
+from dyadlog.assets.quality.peers import Standing, read_bands, read_shares, standings
+from dyadlog.assets.quality.record import Record, read_answers, read_earlier, record, site_commit
 from dyadlog.assets.quality.todo import Card, KahnRow, cards, kahn
 from dyadlog.assets.quality.verdict import Verdict, verdict
 from dyadlog.schemas.expectations import expected
@@ -55,11 +63,18 @@ class SiteReport:
         files_total: number of files.
         acts: what was done to deliveries later, newest first.
         todo: reason codes that ask for something, worst first.
+        changes: what is different since the night before, and the life of every finding.
         checks: checks by category and outcome.
         findings: all findings.
         findings_total: number of findings.
         completeness: expected and received forms.
         rhythm: lines received by day or week.
+        process: checks of the process, and expectations about it that do not hold.
+        privacy: checks of what must not leave the site.
+        drift: checks of the agreed form of files and lines.
+        shares: the site beside the others and beside its own past.
+        timeliness: days between what happened and its record.
+        corrections: rows of corrections.csv.
     """
 
     format: str
@@ -76,29 +91,51 @@ class SiteReport:
     files_total: int
     acts: list[Act]
     todo: list[Card]
+    changes: Changes
     checks: list[KahnRow]
     findings: list[Finding]
     findings_total: int
     completeness: Matrix
     rhythm: list[Period]
+    process: list[Line]
+    privacy: list[Line]
+    drift: list[Line]
+    shares: list[Standing]
+    timeliness: Timeliness
+    corrections: int
 
 
-def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteReport:
-    """Gather one site's report from the published file."""
+@dataclass(frozen=True)
+class SiteFiles:
+    """What is written for a site: the report, the record of the night, and the table of what to correct."""
+
+    report: SiteReport
+    record: Record
+    corrections: str
+
+
+def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteFiles:
+    """Gather one site's report, and what lies beside it, from the published file and the records of before."""
     files = read_files(duck, site_id, origin.as_of)
     findings = read_findings(duck, site_id)
     says = {name: each.says for name, each in expected(study).items()}
-    todo = cards(findings, files, origin.as_of, says)
+    earlier, lost = read_earlier(study.folder / "reports" / site_id, origin.night.commit_seq)
+    shares = read_shares(duck, site_id)
+    told = record(origin, site_id, site_commit(duck, site_id), findings, read_answers(duck, site_id), shares)
+    found = lives(told, earlier)
+    changed = changes(found, earlier, lost)
+    todo = cards(findings, found, files, origin.as_of, says)
     tonight, total = account([f for f in files if f.tonight]), account(files)
     habits = habit(files, origin.as_of)
-    return SiteReport(
+    table = corrections(duck, site_id)
+    report = SiteReport(
         format=FORMAT,
         study=study.protocol.study,
         title=study.protocol.title,
         site_id=site_id,
         site_name=next(site.name for site in study.protocol.sites if site.id == site_id),
         origin=origin,
-        verdict=verdict(tonight, total, habits, todo, origin.as_of),
+        verdict=verdict(tonight, total, habits, todo, changed, origin.as_of),
         tonight=tonight,
         total=total,
         habit=habits,
@@ -106,12 +143,20 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
         files_total=len(files),
         acts=read_acts(duck, site_id, origin.as_of)[:ACTS_LISTED],
         todo=todo,
+        changes=changed,
         checks=kahn(findings, files),
         findings=_open_first(findings)[:FINDINGS_LISTED],
         findings_total=len(findings),
         completeness=matrix(study, read_forms(duck, site_id)),
         rhythm=periods(files, origin.as_of),
+        process=group("process", findings, total) + doubts(findings, says),
+        privacy=group("privacy", findings, total),
+        drift=group("drift", findings, total),
+        shares=standings(shares, read_bands(duck, site_id), earlier, study.protocol.thresholds.peers_min),
+        timeliness=read_timeliness(duck, site_id),
+        corrections=table.rows,
     )
+    return SiteFiles(report, told, table.text)
 
 
 def _open_first(findings: Sequence[Finding]) -> list[Finding]:

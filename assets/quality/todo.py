@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import get_args
 
+from dyadlog.assets.quality.changes import of_code, standing
+from dyadlog.assets.quality.expectations import CRASHED, FAILED
 from dyadlog.assets.quality.facts import Category, File, Finding, Outcome
-from dyadlog.assets.quality.words import counted, day, number
+from dyadlog.assets.quality.life import OPEN, Life, Status
+from dyadlog.assets.quality.record import finding_id
+from dyadlog.assets.quality.words import counted, day, number, sentence
 from dyadlog.schemas.codes import codes
 
-OPEN: tuple[Outcome, ...] = ("fail", "warn", "crashed")
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
@@ -20,16 +23,6 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 FIELDS_LISTED = 100
 
 _SCOPES = ("site", "file", "line", "fact", "session", "design", "mart")
-_UNITS = {
-    "file": ("file", "files"),
-    "line": ("line", "lines"),
-    "fact": ("fact", "facts"),
-    "session": ("session", "sessions"),
-    "design": ("expected form", "expected forms"),
-    "site": ("site", "sites"),
-    "mart": ("expectation", "expectations"),
-    "TOTAL_DISAGREES": ("total sent", "totals sent"),
-}
 
 
 @dataclass(frozen=True)
@@ -41,12 +34,18 @@ class Field:
         n: how many violate there.
         of: how many were looked at; null if unknown.
         says: what is wrong there, for an expectation of the study.
+        finding_id: the finding, for the site's answer.
+        status: its standing.
+        note: the site's answer, if it holds.
     """
 
     name: str
     n: int
     of: int | None
-    says: str | None = None
+    says: str | None
+    finding_id: str
+    status: Status
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class Card:
 
     Args:
         code: the reason code.
+        finding_id: name under which the site answers to the code as a whole.
+        status: standing: `acknowledged` if all its findings are answered, `new` if all others are new, and so on.
+        note: the site's answer, if there is one for all.
         outcome: `fail`, `warn` or `crashed`.
         kahn: category.
         says: what is wrong.
@@ -73,6 +75,9 @@ class Card:
     """
 
     code: str
+    finding_id: str
+    status: Status
+    note: str | None
     outcome: Outcome
     kahn: Category
     says: str
@@ -106,30 +111,37 @@ class KahnRow:
 
 
 def cards(
-    findings: Sequence[Finding], files: Sequence[File], as_of: str | None, expectations: Mapping[str, str]
+    findings: Sequence[Finding],
+    lives: Sequence[Life],
+    files: Sequence[File],
+    as_of: str | None,
+    expectations: Mapping[str, str],
 ) -> list[Card]:
     """One card per reason code that is open, worst first.
 
     Args:
         findings: all findings of a site.
+        lives: their lives.
         files: its files.
         as_of: when the newest commit was received.
         expectations: what each expectation of the study says when it does not hold.
     """
     by_code = groupby(sorted(findings, key=lambda f: f.code), key=lambda f: f.code)
-    found = [_card(code, list(group), findings, files, as_of, expectations) for code, group in by_code]
+    known = {(one.code, one.subject): one for one in lives}
+    found = [_card(code, list(group), findings, known, files, as_of, expectations) for code, group in by_code]
     return sorted((card for card in found if card), key=_badness)
 
 
-def _badness(card: Card) -> tuple[int, int, int, str]:
+def _badness(card: Card) -> tuple[bool, int, int, int, str]:
     scope = codes()[card.code].scope
-    return OPEN.index(card.outcome), _SCOPES.index(scope), -card.n, card.code
+    return card.status == "acknowledged", OPEN.index(card.outcome), _SCOPES.index(scope), -card.n, card.code
 
 
 def _card(
     code: str,
     group: list[Finding],
     findings: Sequence[Finding],
+    lives: Mapping[tuple[str, str], Life],
     files: Sequence[File],
     as_of: str | None,
     expectations: Mapping[str, str],
@@ -138,19 +150,32 @@ def _card(
     if not still:
         return None
     told = codes()[code]
+    own = [lives[f.code, f.subject] for f in still]
+    status = of_code(own)
     n, of, exact = _count(still, findings)
     first = min((f.first_seen for f in still if f.first_seen), default=None)
     last = max((f.last_seen for f in still if f.last_seen), default=None)
     fields = sorted(
         (
-            Field(f.subject, f.n_violated, f.n_denominator, expectations.get(f.subject))
-            for f in still
+            Field(
+                f.subject,
+                f.n_violated,
+                f.n_denominator,
+                expectations.get(f.subject),
+                life.finding_id,
+                life.status,
+                life.note,
+            )
+            for f, life in zip(still, own, strict=True)
             if f.subject
         ),
         key=lambda field: (-field.n, field.name),
     )
     return Card(
         code=code,
+        finding_id=finding_id(code, ""),
+        status=status,
+        note=_note(own),
         outcome=min((f.outcome for f in still), key=OPEN.index),
         kahn=told.kahn,
         says=told.says,
@@ -165,15 +190,15 @@ def _card(
         fields_total=len(fields),
         first_seen=first,
         last_seen=last,
-        since=_since(first, last, files, as_of),
+        since=_since(own, first, last, files, as_of),
     )
 
 
 def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int | None, bool]:
     """How many of how many, and whether that is exact."""
     scope = still[0].scope
-    if scope == "mart":
-        ran = [f for f in findings if f.scope == "mart" and f.outcome != "not_applicable"]
+    if still[0].code in (FAILED, CRASHED):
+        ran = [f for f in findings if f.code in (FAILED, CRASHED) and f.outcome != "not_applicable"]
         return len(still), len(ran), True
     known = [f.n_denominator for f in still if f.n_denominator is not None]
     if len(still) == 1 or scope == "design":
@@ -185,21 +210,33 @@ def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int 
 def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
     if scope == "site":
         return "readable files so far"
-    one, many = _UNITS.get(code, _UNITS[scope])
+    one, many = codes()[code].unit
     unit = f"of {number(of)} {one if of == 1 else many}" if of is not None else many
     return unit if exact else f"or more {unit}"
 
 
-def _since(first: str | None, last: str | None, files: Sequence[File], as_of: str | None) -> str:
+def _note(own: Sequence[Life]) -> str | None:
+    """The site's answer, if there is one and the same for all findings of a code."""
+    notes = {one.note for one in own}
+    return notes.pop() if len(notes) == 1 else None
+
+
+def _since(
+    own: Sequence[Life], first: str | None, last: str | None, files: Sequence[File], as_of: str | None
+) -> str:
+    """How long a code has been open: by the nights on record, and by the deliveries that show it."""
+    status = of_code(own)
+    oldest = min(own, key=lambda one: one.since)
+    told = sentence(standing(oldest if status in ("persisting", "acknowledged") else own[0]))
     if first is None or last is None or as_of is None:
-        return "Counted afresh each night over everything delivered so far."
-    if first[:10] == as_of[:10]:
-        return "New: first seen tonight."
-    after = sum(file.received_at > last and file.outcome == "delivery" for file in files)
+        return told
+    if status == "new":
+        return told if first[:10] == as_of[:10] else f"First told tonight; in a file of {day(first)} already."
     if last[:10] == as_of[:10]:
-        return f"Since {day(first)}; seen again tonight."
+        return f"{told} Seen again tonight."
+    after = sum(file.received_at > last and file.outcome == "delivery" for file in files)
     later = f"; not in the {counted(after, 'file')} since" if after else ""
-    return f"Since {day(first)}; last seen {day(last)}{later}."
+    return f"{told} Last seen in a file of {day(last)}{later}."
 
 
 def kahn(findings: Sequence[Finding], files: Sequence[File]) -> list[KahnRow]:

@@ -1,6 +1,6 @@
-"""The JSON Schemas of `report.json` and `night.json`, made from the dataclasses that they are.
+"""The JSON Schemas of `report.json`, `findings.json` and `night.json`, made from the dataclasses that they are.
 
-`report.schema.json` and `night.schema.json` beside this file are what is published; `python -m dyadlog.assets.quality.twin`
+The files `*.schema.json` beside this one are what is published; `python -m dyadlog.assets.quality.twin`
 writes them anew, and a test sees to it that they are up to date.
 """
 
@@ -13,15 +13,29 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from dyadlog.assets.quality import chart, completeness, facts, night, site, todo, verdict
+from dyadlog.assets.quality import (
+    changes,
+    chart,
+    completeness,
+    facts,
+    groups,
+    life,
+    night,
+    peers,
+    record,
+    site,
+    todo,
+    verdict,
+)
 
 PUBLISHED: dict[str, tuple[type, str, str]] = {
     "report.schema.json": (site.SiteReport, "Dyadlog site report", site.FORMAT),
+    "findings.schema.json": (record.Record, "Dyadlog findings of a night", record.FORMAT),
     "night.schema.json": (night.NightSheet, "Dyadlog night sheet", night.FORMAT),
 }
 
 _ARGUMENT = re.compile(r"^    (?:    )?(\w+): (.+)$", re.MULTILINE)
-_MODULES = (chart, completeness, facts, night, site, todo, verdict)
+_MODULES = (changes, chart, completeness, facts, groups, life, night, peers, record, site, todo, verdict)
 
 
 def schema(name: str) -> str:

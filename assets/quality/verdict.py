@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dyadlog.assets.quality.changes import Changes
 from dyadlog.assets.quality.facts import Account, Act, File, Habit
 from dyadlog.assets.quality.todo import Card
 from dyadlog.assets.quality.words import counted, day, number, sentence, size
@@ -24,20 +25,27 @@ class Verdict:
         headline: a few words.
         detail: the figures behind it.
         todo: how much there is to do.
+        changes: what is different since the night before.
     """
 
     level: Level
     headline: str
     detail: str
     todo: str
+    changes: str
 
 
 def verdict(
-    tonight: Account, total: Account, habit: Habit, cards: Sequence[Card], as_of: str | None
+    tonight: Account,
+    total: Account,
+    habit: Habit,
+    cards: Sequence[Card],
+    changed: Changes,
+    as_of: str | None,
 ) -> Verdict:
     """Judge one night of one site."""
     level, headline = _headline(tonight, total, habit)
-    return Verdict(level, headline, _detail(tonight, total, habit, as_of), _todo(cards, as_of))
+    return Verdict(level, headline, _detail(tonight, total, habit, as_of), _todo(cards), changed.words)
 
 
 def _headline(tonight: Account, total: Account, habit: Habit) -> tuple[Level, str]:
@@ -89,28 +97,24 @@ def _silence(total: Account, habit: Habit) -> str:
     return told
 
 
-def _todo(cards: Sequence[Card], as_of: str | None) -> str:
-    fail = sum(card.outcome == "fail" for card in cards)
-    warn = sum(card.outcome == "warn" for card in cards)
-    crashed = sum(card.outcome == "crashed" for card in cards)
+def _todo(cards: Sequence[Card]) -> str:
     if not cards:
         return "Nothing to do."
-    parts = []
-    if fail:
-        parts.append(f"{number(fail)} to correct")
-    if warn:
-        parts.append(f"{number(warn)} to look at")
-    if crashed:
-        parts.append(f"{number(crashed)} that could not be checked")
-    new = sum(
-        card.first_seen is not None and as_of is not None and card.first_seen[:10] == as_of[:10]
-        for card in cards
+    kinds = {
+        "to correct": sum(card.outcome == "fail" and card.status != "acknowledged" for card in cards),
+        "to look at": sum(card.outcome == "warn" and card.status != "acknowledged" for card in cards),
+        "that could not be checked": sum(
+            card.outcome == "crashed" and card.status != "acknowledged" for card in cards
+        ),
+        "answered": sum(card.status == "acknowledged" for card in cards),
+    }
+    parts = [(n, kind) for kind, n in kinds.items() if n]
+    if len(parts) == 1:
+        ((n, kind),) = parts
+        return sentence(f"{counted(n, 'thing')} {kind}")
+    return sentence(
+        f"{counted(len(cards), 'thing')} to do: {', '.join(f'{number(n)} {kind}' for n, kind in parts)}"
     )
-    things = counted(len(cards), "thing")
-    told = (
-        f"{things} to do: {', '.join(parts)}" if len(parts) > 1 else f"{things} {parts[0].split(' ', 1)[1]}"
-    )
-    return sentence(told + (f"; {number(new)} first seen tonight" if new else ""))
 
 
 def act_words(act: Act) -> str:

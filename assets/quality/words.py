@@ -27,6 +27,23 @@ def counted(value: int, one: str, many: str | None = None) -> str:
     return f"{number(value) if value else 'no'} {noun}"
 
 
+def percent(share: float) -> str:
+    """`0.034` -> `3.4 %`; whole percents from 10 on. Nothing and everything only if it is exactly that."""
+    figure = 100 * share
+    if figure in (0, 100):
+        return f"{figure:.0f} %"
+    if figure < 0.1:
+        return "< 0.1 %"
+    if figure > 99:
+        return f"{min(figure, 99.9):.1f} %"
+    return f"{figure:.0f} %" if figure >= 9.95 else f"{figure:.1f} %"
+
+
+def days(value: float) -> str:
+    """`1 day`, `6.5 days`."""
+    return f"{value:g} {'day' if value == 1 else 'days'}"
+
+
 def size(value: int) -> str:
     """Bytes in the unit that keeps the figure short."""
     figure = float(value)

@@ -36,6 +36,8 @@ _WHOLE_THRESHOLDS = (
     "coder_drift_ratio",
     "coder_band_sessions",
     "quiet_days",
+    "peers_min",
+    "peers_sites",
 )
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
 _RULE_NUMBERS = ("critical", "percent", "reliability_post", *FIGURES)

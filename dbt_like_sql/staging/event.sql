@@ -61,6 +61,8 @@ select
   case when state = 'active' then session_number end as session_number,
   case when state = 'active' then study_day end as study_day,
   case when state = 'active' then coalesce(recorded_day, study_day) end as recorded_day,
+  case when state = 'active' then recorded_day is not null end as says_when_recorded,
   case when state = 'active' then actor_id end as actor_id,
+  case when state = 'active' then actor_role end as actor_role,
   case when state = 'active' then payload end as payload
 from judged
