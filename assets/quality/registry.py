@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dyadlog.schemas.codes import Code, codes
 from dyadlog.schemas.expectations import Expectation, listed
-from dyadlog.schemas.study import Thresholds
+from dyadlog.schemas.protocol import Thresholds
 
 _MEANING = re.compile(r"^\s*`(\w+)`: (.+)$", re.MULTILINE)
 _OUTCOMES = {"error": "fails", "warn": "warns", "info": "is counted only"}

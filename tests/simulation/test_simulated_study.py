@@ -33,7 +33,7 @@ from tests.simulation.recovery import logistic, within_slope
 
 SMALL = Plan(seed=7, sites=4, clients=90, nights=2)
 # Landing folders and protocol of `SMALL`. If this changes, simulated studies change: say so in CHANGELOG.md.
-DIGEST = "893e3ce9587ef0d867314dc2275c596144b3ad3f204720b8231c561c2b625cde"
+DIGEST = "c57c0165d905b22a7ce23d21a6033d3e40da0dc41d60b30acaaceb206a2c9b4b"
 
 
 @cache
