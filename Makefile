@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
 
-.PHONY: night test test-long recovery check fix docs bench lock clean
+.PHONY: night test test-long recovery soak check fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
@@ -20,6 +20,10 @@ test-long: .venv/.ready  ## the slow sweeps too
 recovery: .venv/.ready  ## twenty simulated studies: is what went in found again?
 	DYADLOG_LONG=1 $(BIN)/pytest -q -rP -n 2 -m long tests/simulation/test_recovery.py
 
+soak: .venv/.ready  ## ten years of nights: seconds and memory, year by year
+	@rm -rf build/soak
+	$(BIN)/python -m tests.soak build/soak
+
 check: .venv/.ready build/types/dyadlog  ## changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,8 +33,9 @@ fix: .venv/.ready
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: .venv/.ready  ## the pages of the methods, from the models
+docs: .venv/.ready  ## the pages of the methods, from the models; the questions with their results
 	$(BIN)/python -m dyadlog.assets.warehouse.pages docs/methods
+	$(BIN)/python -m dyadlog.orchestration.questions docs/questions.md
 
 bench: .venv/.ready
 	$(BIN)/python benchmarks/run.py

@@ -160,12 +160,13 @@ def compare(what: str, times: dict[str, list[float]]) -> None:
 def deliveries(short: Path, long: Path, commits: int) -> None:
     """Whole deliveries of 200 lines: read, check, look for duplicates, append."""
     from dyadlog.assets.intake import receive
-    from dyadlog.assets.intake.deliver import deliver
+    from dyadlog.assets.intake.deliver import Readers, deliver
     from dyadlog.assets.intake.files import scan
     from dyadlog.schemas.study import read_study
 
     times: dict[str, list[float]] = {"short": [], "long": []}
     first = 0.0
+    readers = Readers(read_study(short))
     for number in range(12):
         for name, folder in (("short", short), ("long", long)):
             study = read_study(folder)
@@ -182,13 +183,14 @@ def deliveries(short: Path, long: Path, commits: int) -> None:
             (landed,) = scan(study).files
             seconds = took(
                 lambda s=study, lg=log, ld=landed: deliver(  # type: ignore[misc]
-                    s, lg, receive.open_quarantine(s), ld, clock=lambda: NOW, code_version="v"
+                    s, lg, receive.open_quarantine(s), ld, readers, clock=lambda: NOW, code_version="v"
                 )
             )
             if number:
                 times[name].append(seconds)
             elif name == "long":
                 first = seconds
+    readers.close()
     compare(f"delivery of {ROWS} lines at commit {commits:,}", times)
     print(f"  first one of a site without its memory of keys: {first * 1e3:.0f} ms")
 

@@ -172,6 +172,28 @@ def sql(
     ask(read_study(study), query, as_csv=csv, as_of=as_of)
 
 
+@app.command(epilog="Example:  dyadlog ask 9 -s my-study")
+def ask(
+    number: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Argument(metavar="NUMBER", help="A question; all of them are listed by default."),
+    ] = None,
+    study: StudyOption = HERE,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Write comma-separated text instead of a table.")
+    ] = False,
+    as_of: AsOfOption = None,
+) -> None:
+    """Ask one of the 32 questions of the cookbook, or list them."""
+    from dyadlog.orchestration.questions import ask_question, list_questions
+    from dyadlog.schemas.study import read_study
+
+    if number is None:
+        list_questions()
+        return
+    ask_question(number, lambda: read_study(study), as_csv=csv, as_of=as_of)
+
+
 @app.command(epilog="Example:  dyadlog build -s my-study --as-of 2026-03-31")
 def build(as_of: Annotated[str, AS_OF], study: StudyOption = HERE) -> None:
     """Build the marts of an earlier commit or day.
@@ -219,6 +241,8 @@ def explain(
 
 app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_commands.release_held)
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
+app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
+app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
@@ -325,7 +349,7 @@ def freeze(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new norm set.")],
     study: StudyOption = HERE,
 ) -> None:
-    """Keep means and SDs as they are: later deliveries move no client."""
+    """Keep means and SDs, so that later deliveries move no client."""
     from dyadlog.assets.warehouse.freeze import freeze as keep
     from dyadlog.schemas.study import read_study
 
@@ -339,7 +363,7 @@ def serve(
     study: StudyOption = HERE,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 3000,
 ) -> None:
-    """Open Dagster's web pages, on this machine only: it has no log-in."""
+    """Open Dagster's web pages, on this machine only."""
     from importlib.util import find_spec
 
     from dyadlog.orchestration.night import dagster_home

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 from collections.abc import Iterator
@@ -9,6 +10,11 @@ from contextlib import contextmanager
 
 from dyadlog.schemas.errors import LogDamagedError, UserError
 from dyadlog.schemas.study import Study
+
+DISK_FULL = f"{os.strerror(errno.ENOSPC)}: make room and run the night again"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# DuckDB and SQLite say it in words only.
+_SAID_WHEN_FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full")
 
 
 class StepFailedError(Exception):
@@ -28,11 +34,27 @@ def guarded(study: Study, step: str) -> Iterator[None]:
         yield
     except (UserError, LogDamagedError, BuildError) as error:
         raise StepFailedError(f"{step}: {error}") from None
-    except OSError as error:
-        what = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise StepFailedError(f"{step}: {what}{_keep(study)}") from None
     except Exception as error:
-        raise StepFailedError(f"{step}: {type(error).__name__}{_keep(study)}") from None
+        if is_disk_full(error):
+            raise StepFailedError(f"{step}: {DISK_FULL}") from None
+        raise StepFailedError(f"{step}: {_kind(error)}{_keep(study)}") from None
+
+
+def _kind(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return type(error).__name__
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, of whatever library, comes from a disk that is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(said in str(error) for said in _SAID_WHEN_FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _keep(study: Study) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dyadlog.assets.intake.receive import open_log, waiting_files
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
+from dyadlog.orchestration.guard import DISK_FULL, is_disk_full
 from dyadlog.orchestration.heartbeat import beat, miss, read_heartbeat
 from dyadlog.orchestration.watch import Watcher, watched_by
 from dyadlog.schemas.study import Study
 
 KEPT_RUNS = 60
+
+# Bytes below which a run cannot be recorded.
+_LITTLE = 4 << 20
 
 
 class NightFailedError(Exception):
@@ -72,9 +77,10 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
             )
             _forget_old_runs(instance)
     except Exception as error:  # Dagster's own storage: its messages are not ours to show
-        raise NightFailedError(
-            f"Dagster could not record the run in {home}: {type(error).__name__}"
-        ) from None
+        # SQLite calls a full disk many names, and has often tidied up before it complains.
+        is_full = is_disk_full(error) or shutil.disk_usage(home).free < _LITTLE
+        why = DISK_FULL if is_full else type(error).__name__
+        raise NightFailedError(f"Dagster could not record the run in {home}: {why}") from None
     if not result.success:
         raise NightFailedError(_why(result))
 

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from dyadlog.schemas.instruments import TOTAL, Version
 from dyadlog.schemas.marts import contracts
-from dyadlog.schemas.study import Share, Study
+from dyadlog.schemas.protocol import Share
+from dyadlog.schemas.study import Study
 from dyadlog.schemas.yamlfile import Listed, Strict, read_yaml, validate
 
 # Only kinds that judge row by row: they alone give a count of violations and of rows looked at.

@@ -12,7 +12,7 @@ from dyadlog.schemas.sudden import SuddenRule
 from dyadlog.schemas.yamlfile import KeyPath, YamlFile, show
 
 if TYPE_CHECKING:
-    from dyadlog.schemas.study import Protocol
+    from dyadlog.schemas.protocol import Protocol
 
 
 def outcome_rules(protocol: Protocol, norms: NormRegistry) -> list[OutcomeRule]:

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
-
-from dyadlog.schemas.alliance import Alliance
-from dyadlog.schemas.catalogue import ID_PATTERN, EventType, catalogue
+from dyadlog.schemas.catalogue import EventType, catalogue
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.instruments import (
-    Occasion,
-    Rater,
     Registry,
     Version,
     parse_instrument,
@@ -25,134 +18,11 @@ from dyadlog.schemas.instruments import (
 from dyadlog.schemas.judging import judging_mistakes, outcome_rules, sudden_rules
 from dyadlog.schemas.mapping import Emit, Mapping
 from dyadlog.schemas.norms import NormRegistry, add_norms, shipped_norms
+from dyadlog.schemas.protocol import Protocol
 from dyadlog.schemas.rules import OutcomeRule
 from dyadlog.schemas.ruptures import RuptureRule, default_rules
 from dyadlog.schemas.sudden import SuddenRule
-from dyadlog.schemas.yamlfile import KeyPath, Listed, Strict, YamlFile, read_yaml, show, validate
-
-
-def _name(value: str) -> str:
-    if not re.match(ID_PATTERN, value):
-        raise ValueError('a name of letters, digits, ".", "_" and "-", at most 64 long')
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Positive = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Site(Strict):
-    """One clinic; its files lie in `landing/<id>/`. `mappings` are files beside study.yaml."""
-
-    id: Name
-    name: str | None = None
-    mappings: Listed[str] = ()
-
-
-class Every(Strict):
-    """Every n-th session, counted from `start`."""
-
-    every: Positive
-    start: Annotated[int, Field(ge=0)] = 1
-
-
-class Measure(Strict):
-    """One questionnaire of the protocol: who fills in which form, when.
-
-    `sessions` says after or before which held sessions it is due; at `intake` and `end` it is due once.
-    """
-
-    id: Name
-    instrument: str
-    version: str
-    rater: Rater
-    occasion: Occasion
-    role: Literal["alliance", "outcome", "process"]
-    sessions: Literal["all", "once"] | Listed[int] | Every = "all"
-
-
-class Thresholds(Strict):
-    """Figures that decide; all are stored in the marts beside what they decided.
-
-    `rupture_min_ratings`: ratings a course needs before its own spread is used (rules for ruptures).
-    `not_on_track_z`: SDs by which a change must be worse than that of similar clients (marts.not_on_track_local).
-    `not_on_track_min`: other clients that such a comparison needs.
-    `completeness_warn`: share of expected forms below which a site's report warns.
-    `completeness_min_expected`: expected forms below which nothing is said.
-    `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
-    `coder_drift_ratio`: how many times more than the other coder one marks in double-coded sessions before it is said.
-    `quiet_days`: days without a delivery that are remarked.
-    `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
-    """
-
-    rupture_min_ratings: Annotated[int, Field(ge=3)] = 4
-    not_on_track_z: Annotated[float, Field(gt=0)] = 1.0
-    not_on_track_min: Annotated[int, Field(ge=2)] = 20
-    completeness_warn: Share = 0.8
-    completeness_min_expected: Positive = 10
-    keying_min_forms: Positive = 20
-    coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
-    quiet_days: Positive = 7
-    last_night_hours: Annotated[float, Field(gt=0)] = 30.0
-
-
-class Dropout(Strict):
-    """Figures of the definitions of drop-out (marts.dropout).
-
-    `outcome_rule`: rule that says who left without improvement; the first of the study where none is named.
-    `few_sessions`: sessions held from which a course is no longer short. `protocol_sessions`: sessions the protocol
-    foresees. `landmark`: session up to which ratings may predict drop-out.
-    """
-
-    outcome_rule: str | None = None
-    few_sessions: Positive = 4
-    protocol_sessions: Positive | None = None
-    landmark: Positive = 2
-
-
-class Limits(Strict):
-    """Caps on what a file may do to the machine."""
-
-    file_megabytes: Positive = 2048
-    line_kilobytes: Positive = 1024
-    compression_ratio: Positive = 200
-
-
-class Protocol(Strict):
-    """What `study.yaml` says.
-
-    `time_basis: absolute` allows calendar times and needs a `legal_basis`. `instruments` and `norms` name files beside
-    study.yaml. Without `outcomes`, instruments with published points are judged by them; likewise `sudden_gains` for
-    those that are due before sessions, and without `ruptures` the usual rules (`ruptures.yaml`) look at every alliance
-    rating. `alliance` changes figures of `alliance.yaml`. `log_storage` puts the event log on an object store; by default it lies in the
-    study folder.
-    """
-
-    study: Name
-    title: str
-    simulated: bool = False
-    time_basis: Literal["study_day", "absolute"] = "study_day"
-    legal_basis: str | None = None
-    sites: Annotated[Listed[Site], Field(min_length=1)]
-    instruments: Listed[str] = ()
-    norms: Listed[str] = ()
-    measures: Listed[Measure] = ()
-    outcomes: Listed[OutcomeRule] | None = None
-    sudden_gains: Listed[SuddenRule] | None = None
-    dropout: Dropout = Dropout()
-    alliance: Alliance = Field(default_factory=lambda: Alliance.model_validate({}))
-    ruptures: Listed[RuptureRule] | None = None
-    thresholds: Thresholds = Thresholds()
-    limits: Limits = Limits()
-    log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
-    nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
-
-    @model_validator(mode="after")
-    def _legal(self) -> Protocol:
-        if self.time_basis == "absolute" and not self.legal_basis:
-            raise ValueError("a `legal_basis` beside `time_basis: absolute`")
-        return self
+from dyadlog.schemas.yamlfile import KeyPath, YamlFile, read_yaml, show, validate
 
 
 @dataclass(frozen=True)
@@ -360,4 +230,8 @@ def _cross_check(file: YamlFile, study: Study) -> list[str]:
                 ("measures", index, "sessions"),
                 f"found 'once', expected all, a list of session numbers or {{every: n}} for {measure.occasion}",
             )
+    for index, name in enumerate(protocol.interviews.sites if protocol.interviews else ()):
+        if name not in study.site_ids:
+            sites_known = ", ".join(study.site_ids)
+            mistake(("interviews", "sites", index), f"found {name!r}, expected one of {sites_known}")
     return problems + judging_mistakes(file, protocol, study.instruments, study.norms)

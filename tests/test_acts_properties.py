@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dyadlog.assets.intake.receive import open_log
@@ -124,6 +124,7 @@ def folded(lab: Steward, upto: int) -> dict[str, tuple[int, str, str | None]]:
     }
 
 
+F, G = statement(1, 1, 0, False), statement(2, 1, 0, False)
 LINES = st.lists(
     st.builds(statement, st.integers(1, 2), st.integers(1, 2), st.integers(0, 2), st.booleans()),
     min_size=1,
@@ -146,6 +147,8 @@ def test_what_holds_is_what_the_model_says(tmp_path_factory: pytest.TempPathFact
 
     @settings(max_examples=1_000 if LONG else 16)
     @given(steps=STEPS)
+    @example(steps=[("deliver", [F]), ("deliver", [F, G]), ("void", 0), ("deliver", [G, F]), ("void", 1)])
+    @example(steps=[("deliver", [F]), ("deliver", [F, G]), ("void", 0), ("void", 1), ("deliver", [G, F])])
     def check(steps: list[tuple[str, Any]]) -> None:
         lab = Steward(tmp_path_factory.mktemp("study"))
         model = Model()

@@ -21,7 +21,7 @@ from dyadlog.schemas.marts import contracts
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ["schemas", "assets", "orchestration"]
-ROOMS = ["event_log", "intake", "warehouse", "quality", "simulation"]
+ROOMS = ["event_log", "intake", "warehouse", "quality", "erasure", "simulation"]
 
 
 def imports(path: Path) -> set[str]:
@@ -216,7 +216,7 @@ def test_every_code_in_the_program_is_registered_and_every_registered_one_is_use
         "ITEM",
     }
     prefixes |= {"ANSWER", "MISSING", "FACT", "SESSION", "TOTAL", "DESIGN", "EXPECTATION", "CHECK"}
-    prefixes |= {"ANSWERS", "RECORDED", "CODER"}
+    prefixes |= {"ANSWERS", "RECORDED", "CODER", "PERSON"}
     assert {u for u in used if u.split("_")[0] in prefixes} == set(codes())
 
 

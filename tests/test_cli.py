@@ -14,7 +14,7 @@ from dyadlog.orchestration import cli
 from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
-    *("init", "simulate", "score", "night", "check", "sql", "build", "history", "explain", "status"),
+    *("init", "simulate", "score", "night", "check", "sql", "ask", "build", "history", "explain", "status"),
     *("release-held", "void"),
     *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve"),
 )

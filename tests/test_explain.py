@@ -68,7 +68,7 @@ def made_from(example: Built, site_id: str, events: frozenset[str], mart: str, k
     """The row, when the log holds these events only: the models run as ever, without the tricks of `explain`."""
     with closing(duckdb.connect()) as duck:
         steps.register(duck)
-        inputs.load_log(duck, example.log.storage, example.log.commits())
+        inputs.load_log(duck, example.log, example.log.commits())
         inputs.load_study(duck, example.study)
         for layer in ("staging", "intermediate", "marts"):
             duck.execute(f"create schema {layer}")
@@ -121,6 +121,7 @@ def test_all_marts_of_one_site_are_explained_by_events() -> None:
         "marts.course_slope",
         "marts.not_on_track_local",
         "marts.pooled_outcome",
+        "marts.variance_share",
         "marts.survival_test",
         "marts.dropout_model",
         "marts.response_surface",

@@ -15,7 +15,7 @@ import pytest
 
 from dyadlog.assets.intake import files
 from dyadlog.assets.intake.files import Reader
-from dyadlog.schemas.study import Limits
+from dyadlog.schemas.protocol import Limits
 from tests.conftest import Lab
 from tests.intake.workbench import Site, form, held, study_in
 
@@ -281,7 +281,7 @@ def test_nothing_of_a_held_back_line_but_its_number_is_in_the_log(site: Site) ->
         "a.ndjson", [held(client_id="SECRET 1", event_id="SECRET-2", payload={"SECRET-3": 1}), "SECRET-4"]
     )
     row = site.rows()
-    kept = {"line_number", "fact_number", "site_id", "status", "codes", "line_hash", "commit"}
+    kept = {"line_number", "fact_number", "site_id", "status", "codes", "line_hash", "salt", "part", "commit"}
     assert all(row[name].null_count() == 2 for name in row.columns if name not in kept)
     stored = b"".join(path.read_bytes() for path in (site.study.folder / "log").rglob("*") if path.is_file())
     assert b"SECRET" not in stored

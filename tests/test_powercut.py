@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from typing import Any
 import pytest
 
 from dyadlog.assets.event_log.log import EventLog, RacedError
-from dyadlog.assets.event_log.records import Act, Commit, Kind, Receipt, Segment, sha256
+from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.records import Act, Change, Commit, Kind, Receipt, Segment, Swap, sha256
+from dyadlog.assets.event_log.remove import names_of_unused, remove_replaced
 from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.schemas.errors import LogDamagedError
 from tests.conftest import LONG
@@ -38,6 +41,11 @@ class File:
     name: str
     parts: tuple[bytes, ...]
     sealed: bytes | None
+
+    def without_secret(self) -> File:
+        """The file as it comes in when the person it speaks of is blocked."""
+        sealed = self.sealed.replace(SECRET, b"") if self.sealed else None
+        return File(self.name, tuple(part.replace(SECRET, b"") for part in self.parts), sealed)
 
 
 @dataclass(frozen=True)
@@ -65,13 +73,68 @@ def bring(log: EventLog, quarantine: LocalStorage, file: File) -> None:
         if known(log, file):
             return
         if file.sealed:
-            quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+            quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
         stored = tuple(log.put_segment(part, 1) for part in file.parts)
         try:
             commit(log, after, file, stored)
         except RacedError:
             continue
         return
+
+
+SECRET = b"secret"  # what of a part is about the person who will be erased
+
+
+def change(log: EventLog, sealing: LocalStorage, kind: Kind) -> None:
+    """The steps of `erase` and `compact` that touch the disk, in their order."""
+    quarantine = Quarantine(sealing)
+    while True:
+        after = log.head()
+        files = log.layout.files("site-a")
+        sealed: dict[str, str | None] = {}
+        if kind == "erasure":
+            touched = [[stored] for stored in files if SECRET in log.storage.read(stored.segment.name)]
+            for digest in {c.quarantine_sha256 for c in log.commits()}:
+                now = log.layout.sealed_now("site-a", digest)
+                if now and SECRET in quarantine.sealed("site-a", now):
+                    left = quarantine.sealed("site-a", now).replace(SECRET, b"")
+                    sealing.put(quarantine.name_of("site-a", sha256(left)), left)
+                    sealed[now] = sha256(left)
+        else:
+            touched = [files] if len(files) > 1 else []
+        if not touched and not sealed:
+            log.settle()
+            break
+        unused = names_of_unused(log, quarantine, "site-a")
+        swaps = []
+        for old in touched:
+            data = b"".join(log.storage.read(stored.segment.name) for stored in old)
+            new = log.put_segment(data.replace(SECRET, b"") if kind == "erasure" else data, 1)
+            swaps.append(Swap(tuple(stored.segment.sha256 for stored in old), new))
+        used = {swap.new.name for swap in swaps if swap.new}
+        used |= {quarantine.name_of("site-a", digest) for digest in sealed.values() if digest}
+        try:
+            log.append(
+                after,
+                kind,
+                Receipt("site-a", "", 0, ""),
+                received_at=NOW,
+                rules_digest="r",
+                code_version="v",
+                act=Act("x", "y", ()) if kind == "erasure" else None,
+                change=Change(tuple(swaps), sealed, (), tuple(n for n in unused if n not in used)),
+            )
+        except RacedError:
+            continue
+        break
+    clear(log, sealing)
+
+
+def clear(log: EventLog, sealing: LocalStorage) -> None:
+    """Remove what others stand for, and what writers that died have left."""
+    remove_replaced(log, Quarantine(sealing), now=NOW, grace=timedelta(0))
+    log.storage.remove_unfinished()
+    sealing.remove_unfinished()
 
 
 def delivered(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
@@ -130,7 +193,7 @@ def commit(log: EventLog, after: Any, file: File, stored: tuple[Segment, ...]) -
     )
 
 
-Work = File | Deed
+Work = File | Deed | Kind
 
 
 @dataclass(frozen=True)
@@ -140,8 +203,9 @@ class Ways:
     storage: Callable[..., LocalStorage] = LocalStorage
     bring: Callable[[EventLog, LocalStorage, File], None] = bring
     act: Callable[[EventLog, LocalStorage, Deed], None] = act
+    change: Callable[[EventLog, LocalStorage, Kind], None] = change
 
-    def night(self, disk: SimulatedDisk, files: list[Work], told: set[str]) -> None:
+    def night(self, disk: SimulatedDisk, files: Sequence[Work], told: set[str]) -> None:
         """A process that receives some files; what it acknowledges is added to `told`."""
         log, quarantine = self.open(disk)
         with log.storage.writing():
@@ -151,13 +215,16 @@ class Ways:
         log = EventLog(self.storage(Path("/study/log"), disk=disk))
         return log, self.storage(Path("/study/quarantine"), private=True, disk=disk)
 
-    def work(self, log: EventLog, quarantine: LocalStorage, files: list[Work], told: set[str]) -> None:
-        for file in files:
-            if isinstance(file, Deed):
-                self.act(log, quarantine, file)
+    def work(self, log: EventLog, quarantine: LocalStorage, files: Sequence[Work], told: set[str]) -> None:
+        for work in files:
+            if isinstance(work, Deed):
+                self.act(log, quarantine, work)
+            elif isinstance(work, File):
+                # A person who was erased stays out: the file is as if it did not say it.
+                self.bring(log, quarantine, work.without_secret() if "erasure" in told else work)
             else:
-                self.bring(log, quarantine, file)
-            told.add(file.name)
+                self.change(log, quarantine, work)
+            told.add(work if isinstance(work, str) else work.name)
 
 
 class Enough(Exception):
@@ -184,6 +251,7 @@ class Explorer:
     def __post_init__(self) -> None:
         self._dice = random.Random(self.seed)
         self._seen: set[int] = set()
+        self._brought: dict[str, File] = {}
         self._left = 0
 
     @property
@@ -195,7 +263,13 @@ class Explorer:
         while self.states < states:
             self._seen.clear()  # the next story has other files: nothing repeats
             files = self._files()
-            for experiment in (self._power_cuts, self._kill_then_power_cut, self._second_writer):
+            self._brought = {}
+            for experiment in (
+                self._changes,
+                self._power_cuts,
+                self._kill_then_power_cut,
+                self._second_writer,
+            ):
                 self._left = STORY
                 try:
                     experiment(files)
@@ -211,10 +285,9 @@ class Explorer:
             File(
                 f"{dice.getrandbits(32):08x}",
                 tuple(
-                    shared if dice.random() < 0.3 else dice.randbytes(dice.randint(2, 40))
-                    for _ in range(dice.randint(0, 2))
+                    shared if dice.random() < 0.3 else self._bytes(2, 40) for _ in range(dice.randint(0, 2))
                 ),
-                dice.randbytes(20) if dice.random() < 0.5 else None,
+                self._bytes(20, 20) if dice.random() < 0.5 else None,
             )
             for _ in range(dice.randint(1, 3))
         ]
@@ -222,6 +295,28 @@ class Explorer:
         if chance < 0.2:
             return [files[0], Deed("release", files[0], (dice.randbytes(dice.randint(2, 40)),))]
         return [files[0], Deed("void", files[0])] if chance < 0.4 else [*files]
+
+    def _bytes(self, least: int, most: int) -> bytes:
+        """What a file says, sometimes about the person who will be erased."""
+        data = self._dice.randbytes(self._dice.randint(least, most))
+        return data + SECRET if self._dice.random() < 0.4 else data
+
+    def _changes(self, files: list[Work]) -> None:
+        """Power cuts while segments are merged and a person is erased, perhaps after a night that was killed."""
+        self._brought = {file.name: file for file in files if isinstance(file, File)}
+        disk, told = SimulatedDisk(), set[str]()
+        if self._dice.random() < 0.5:
+            (at,) = self._moments(files, 1)
+            disk.after = _countdown(at, _pull)
+        with suppress(PowerCut):
+            self.ways.night(disk, files, told)
+        disk.after = _ignore
+        steps: list[Work] = ["compaction", "erasure"]
+        self._dice.shuffle(steps)
+        left = list(self._watch("power cut in a change", steps, disk, told))
+        for image, before in self._dice.sample(left, len(left) // 20):
+            for _ in self._watch("power cut in a change, again", steps, restart(image), set(before)):
+                pass
 
     def _power_cuts(self, files: list[Work]) -> None:
         """Power cuts in a night; and, from a sample of what they leave, in the night after it."""
@@ -287,10 +382,10 @@ class Explorer:
     def _watch(
         self,
         kind: str,
-        files: list[Work],
+        files: Sequence[Work],
         disk: SimulatedDisk,
         told: set[str],
-        night: Callable[[list[Work], set[str]], None] | None = None,
+        night: Callable[[Sequence[Work], set[str]], None] | None = None,
     ) -> Iterator[tuple[Image, frozenset[str]]]:
         """Run a night; check what a power cut would leave after each of its calls. Yields what was new."""
         found: list[tuple[Image, frozenset[str]]] = []
@@ -329,9 +424,10 @@ class Explorer:
 
     def _promises(self, disk: SimulatedDisk, told: set[str]) -> None:
         storage = LocalStorage(Path("/study/log"), disk=disk)
-        commits = EventLog(storage).commits()  # the chain is whole
-        names = [name_of(c) for c in commits]
-        if not told.issubset(names):
+        log = EventLog(storage)
+        commits = log.commits()  # the chain is whole
+        names = [name_of(c) for c in commits if not c.change]
+        if not (told - {"erasure", "compaction"}).issubset(names):
             raise ViolationError("an acknowledged delivery is lost")
         if len(set(names)) < len(names):
             raise ViolationError("a delivery is there twice")
@@ -339,13 +435,21 @@ class Explorer:
             raise ViolationError("a deed stands before its delivery")
         if len(storage.names("commits")) > len(commits):
             raise ViolationError("a commit stands behind a gap")
+        held = b""
+        for stored in log.layout.files("site-a"):
+            data = storage.read(stored.segment.name)
+            if sha256(data) != stored.segment.sha256:
+                raise ViolationError("a segment is not whole")
+            held += data
         for commit in commits:
-            for segment in commit.segments:
-                if sha256(storage.read(segment.name)) != segment.sha256:
-                    raise ViolationError("a segment is not whole")
-            sealed = commit.quarantine_sha256
-            if sealed and sha256(disk.read(f"/study/quarantine/site-a/{sealed}")) != sealed:
+            sealed = log.layout.sealed_now("site-a", commit.quarantine_sha256)
+            if sealed and sha256(disk.read(f"/study/quarantine/site-a/{sealed}.ndjson")) != sealed:
                 raise ViolationError("held-back lines are not whole")
+        parts = [part for name in told & self._brought.keys() for part in self._brought[name].parts]
+        if any(part.removesuffix(SECRET) not in held for part in parts):
+            raise ViolationError("rows are lost with the segment they were in")
+        if "erasure" in told and any(SECRET in data for data in disk.bytes):
+            raise ViolationError("an erased person is still there")
 
 
 def _ignore(_call: str, _path: str) -> None:
@@ -373,7 +477,7 @@ def test_no_power_cut_breaks_a_promise(share: int) -> None:
     explorer.run(STATES // SHARES)
     print(f"{explorer.states:,} situations: {dict(explorer.kinds)}")
     assert explorer.states >= STATES // SHARES
-    assert len(explorer.kinds) == 4
+    assert len(explorer.kinds) == 6
     assert min(explorer.kinds.values()) > 100
 
 
@@ -446,13 +550,13 @@ def commit_first(log: EventLog, quarantine: LocalStorage, file: File) -> None:
     for part in file.parts:
         log.put_segment(part, 1)
     if file.sealed:
-        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+        quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
 
 
 def seal_last(log: EventLog, quarantine: LocalStorage, file: File) -> None:
     bring(log, LocalStorage(Path("/study/elsewhere"), disk=SimulatedDisk()), file)  # seals nothing here
     if file.sealed:
-        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+        quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
 
 
 def trust_what_is_known(log: EventLog, quarantine: LocalStorage, file: File) -> None:
@@ -466,7 +570,7 @@ def append_blindly(log: EventLog, quarantine: LocalStorage, file: File) -> None:
     if known(log, file):
         return
     if file.sealed:
-        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+        quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
     stored = tuple(log.put_segment(part, 1) for part in file.parts)
     commit(log, log.head(), file, stored)
 
@@ -476,7 +580,7 @@ def give_up_the_race(log: EventLog, quarantine: LocalStorage, file: File) -> Non
         return
     after = log.head()
     if file.sealed:
-        quarantine.put(f"site-a/{sha256(file.sealed)}", file.sealed)
+        quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
     try:
         commit(log, after, file, tuple(log.put_segment(part, 1) for part in file.parts))
     except RacedError:
@@ -502,6 +606,60 @@ def release_commit_first(log: EventLog, quarantine: LocalStorage, deed: Deed) ->
         commit_deed(log, log.head(), deed, tuple(Segment(sha256(p), len(p), 1) for p in deed.parts))
     for part in deed.parts:
         log.put_segment(part, 1)
+
+
+def remove_first(log: EventLog, sealing: LocalStorage, kind: Kind) -> None:
+    """Takes the segments away before the commit says what stands for them."""
+    real = log.append
+
+    def append(*args: Any, **more: Any) -> Any:
+        for swap in more["change"].segments:
+            for old in swap.old:
+                log.storage.remove(Segment(old, 0, 0).name)
+        return real(*args, **more)
+
+    log.append = append  # type: ignore[method-assign]
+    change(log, sealing, kind)
+
+
+def forget_the_unused(log: EventLog, sealing: LocalStorage, kind: Kind) -> None:
+    """Overlooks what writers that died had stored before their commit."""
+    real = log.append
+
+    def append(*args: Any, **more: Any) -> Any:
+        return real(*args, **(more | {"change": replace(more["change"], unused=())}))
+
+    log.append = append  # type: ignore[method-assign]
+    change(log, sealing, kind)
+
+
+def commit_before_the_new(log: EventLog, sealing: LocalStorage, kind: Kind) -> None:
+    """Says what stands for old segments before it is stored."""
+    real, late = log.put_segment, []
+
+    def put_segment(data: bytes, rows: int, root: str | None = None) -> Segment:
+        late.append(data)
+        return Segment(sha256(data), len(data), rows, root)
+
+    log.put_segment = put_segment  # type: ignore[method-assign]
+    change(log, sealing, kind)
+    for data in late:
+        real(data, 1)
+
+
+class ForgetsToRemove(LocalStorage):
+    """Removes without making it durable."""
+
+    def remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self._disk.unlink(self.locate(name))
+
+
+class LeavesUnfinished(LocalStorage):
+    """Does not look where half-written things lie."""
+
+    def remove_unfinished(self) -> None:
+        pass
 
 
 def without(step: str) -> tuple[str, ...]:
@@ -544,6 +702,11 @@ MUTANTS = {name: Ways(storage=storage) for name, storage in STEPS.items()} | {
     "the loser of a race gives up": Ways(bring=give_up_the_race),
     "the loser of a race does again what was done": Ways(act=act_without_a_look),
     "commit before the segments of a release": Ways(act=release_commit_first),
+    "removed before the commit": Ways(change=remove_first),
+    "removed, but not for good": Ways(storage=ForgetsToRemove),
+    "half-written things are left": Ways(storage=LeavesUnfinished),
+    "what no commit refers to is left": Ways(change=forget_the_unused),
+    "a commit before what it puts in place": Ways(change=commit_before_the_new),
 }
 
 

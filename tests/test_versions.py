@@ -56,7 +56,7 @@ def test_old_lines_become_what_they_became(lab: Lab) -> None:
     assert commit.receipt.accepted == len(cases)
     log = open_log(lab.study)
     with duckdb.connect() as duck:
-        load_log(duck, log.storage, log.commits())
+        load_log(duck, log, log.commits())
         told = duck.execute("select schema_version, payload from log.fact order by line_number").fetchall()
         kept = duck.execute("select schema_version from log.arrived order by line_number").fetchall()
     for case, (version, payload) in zip(cases, told, strict=True):
@@ -274,7 +274,7 @@ def test_models_see_newest_versions_only(lab: Lab) -> None:
     lab.receive()
     log = open_log(lab.study)
     with duckdb.connect() as duck:
-        load_log(duck, log.storage, log.commits())
+        load_log(duck, log, log.commits())
         (plan,) = duck.execute("explain select status from log.fact").fetchone()[1:]  # type: ignore[index]
         assert "json_merge_patch" not in plan  # who does not ask for payloads does not pay
         assert duck.execute(

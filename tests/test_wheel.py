@@ -47,6 +47,9 @@ def test_the_wheel_takes_one_name_only(wheel: Path) -> None:
     assert {name for name in names if name.startswith("dyadlog/examples/quickstart/")} == {
         f"dyadlog/{path.relative_to(ROOT)}" for path in (ROOT / "examples/quickstart").rglob("*.*")
     }
+    questions = {path.name for path in (ROOT / "examples/questions").glob("*.sql")}
+    assert len(questions) == 32
+    assert {f"dyadlog/examples/questions/{name}" for name in questions} <= set(names)
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "assets").rglob("*.py")}
     assert {f"dyadlog/{name}" for name in modules} <= set(names)
     assert not any("/tests/" in name for name in names)
@@ -78,5 +81,6 @@ def test_it_runs_a_night_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
     assert str(tmp_path) in where.stdout
     run("init", "study", "--example", "quickstart")
     assert "site" in run("night", "-s", "study")
+    assert run("ask", "29", "-s", "study", "--csv").startswith("definition,")
     answer = run("sql", "-s", "study", "--csv", "select count(*) > 0 as any from marts.session")
     assert answer == "any\ntrue\n" or answer == "any\nTrue\n"

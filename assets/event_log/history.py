@@ -80,7 +80,7 @@ def history(log: EventLog, site_id: str, event_id: str) -> list[Statement]:
     Held-back lines are not among them, unless they were released: of these the log keeps no content.
     """
     commits = {commit.seq: commit for commit in log.of_site(site_id)}
-    place = places(log.storage, commits.values())
+    place = places(log, commits.values())
     if place.is_empty():
         return []
     gone = voided(commits.values())

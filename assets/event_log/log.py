@@ -2,7 +2,8 @@
 
 Writing order of one delivery: segment bytes, segment folder, commit bytes, commit folder; each is fsynced
 (by the storage) before the next begins. The commit's name is taken with put-if-absent, so of two writers
-that want the same number one is told to start again; nothing is ever overwritten or removed.
+that want the same number one is told to start again; nothing is ever overwritten. Only what a later commit has
+put something else in place of is ever removed (remove.py).
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dyadlog.assets.event_log.cache import CommitCache
+from dyadlog.assets.event_log.layout import Layout
 from dyadlog.assets.event_log.records import (
     GENESIS,
     Act,
+    Change,
     Commit,
     Kind,
     Receipt,
@@ -73,6 +76,7 @@ class EventLog:
         self._commits: list[Commit] = []
         self._digests: list[str] = []
         self._by_site: dict[str, list[Commit]] = {}
+        self._layout = Layout()
         self._settled = 0
 
     def head(self) -> Head:
@@ -114,6 +118,12 @@ class EventLog:
         self._load()
         return self._by_site.get(site_id, [])
 
+    @property
+    def layout(self) -> Layout:
+        """Which files hold what was delivered."""
+        self._load()
+        return self._layout
+
     def digest_of(self, seq: int) -> str:
         """SHA-256 of a commit's bytes, `GENESIS` for number 0."""
         self._load()
@@ -149,6 +159,7 @@ class EventLog:
         self._commits.append(commit)
         self._digests.append(digest)
         self._by_site.setdefault(commit.receipt.site_id, []).append(commit)
+        self._layout.add(commit)
         self._head, self._newest_at = Head(commit.seq, digest), commit.received_at
 
     def settle(self) -> None:
@@ -161,9 +172,9 @@ class EventLog:
             self.storage.settle("commits")
             self._settled = self._head.seq
 
-    def put_segment(self, data: bytes, rows: int) -> Segment:
+    def put_segment(self, data: bytes, rows: int, root: str | None = None) -> Segment:
         """Store a segment durably; storing the same bytes twice is harmless."""
-        segment = Segment(sha256(data), len(data), rows)
+        segment = Segment(sha256(data), len(data), rows, root)
         self.storage.put(segment.name, data)
         return segment
 
@@ -179,6 +190,7 @@ class EventLog:
         segments: tuple[Segment, ...] = (),
         quarantine_sha256: str | None = None,
         act: Act | None = None,
+        change: Change | None = None,
     ) -> Commit:
         """Append one commit after the head that the caller has seen.
 
@@ -191,7 +203,8 @@ class EventLog:
             code_version: version of Dyadlog.
             segments: stored segments.
             quarantine_sha256: SHA-256 of the sealed held-back lines.
-            act: what a person had done, for the kinds that are about no file.
+            act: what a person had done.
+            change: stored files in the place of others.
 
         Raises:
             RacedError: somebody else appended first; nothing was written under the commit's name.
@@ -213,6 +226,7 @@ class EventLog:
             rules_digest,
             code_version,
             act=act,
+            change=change,
         )
         if self._sign:
             commit = replace(commit, signature=self._sign(commit.signed_bytes()))

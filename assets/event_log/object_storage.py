@@ -101,6 +101,16 @@ class ObjectStorage:
                 found += [item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ())]
         return sorted(found)
 
+    def remove(self, name: str) -> None:
+        """See `Storage.remove`. A bucket that keeps versions keeps this one until its own rules remove it."""
+        with self._told(name):
+            self._client.delete_object(**self._at(name))
+        self._copies.remove(name)
+
+    def remove_unfinished(self) -> None:
+        """See `Storage.remove_unfinished`: a put is whole or not at all; only local copies can be half-written."""
+        self._copies.remove_unfinished()
+
     def locate(self, name: str) -> str:
         """See `Storage.locate`: a local copy, fetched once. Objects never change, so a copy is never stale."""
         if not self._copies.exists(name):

@@ -51,6 +51,18 @@ class Quarantine:
         self._storage.put(self.name_of(site_id, digest), data)
         return digest
 
+    def remove(self, site_id: str, digest: str) -> None:
+        """Take sealed lines away, durably."""
+        self._storage.remove(self.name_of(site_id, digest))
+
+    def names(self, site_id: str) -> list[str]:
+        """SHA-256 of all sealed lines of a site, whether or not a commit refers to them."""
+        return [name.split("/")[-1].removesuffix(".ndjson") for name in self._storage.names(site_id)]
+
+    def remove_unfinished(self) -> None:
+        """Take away what writers that died have left half-written."""
+        self._storage.remove_unfinished()
+
     def lines(self, site_id: str, digest: str) -> list[tuple[int, int, list[str], str]]:
         """What `keep` stored.
 

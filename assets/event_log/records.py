@@ -1,10 +1,10 @@
-"""What a commit says: one delivery, or what a person had done to earlier ones; receipt and segments."""
+"""What a commit says: one delivery, or what was done to earlier ones; receipt and segments."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 GENESIS = "0" * 64
@@ -12,7 +12,7 @@ GENESIS = "0" * 64
 # A site's receipt prints this many digits of the head: too many to find another commit with the same ones.
 RECEIPT_DIGITS = 16
 
-Kind = Literal["delivery", "duplicate_delivery", "rejected_file", "release", "void"]
+Kind = Literal["delivery", "duplicate_delivery", "rejected_file", "release", "void", "erasure", "compaction"]
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,29 @@ class KindOfCommit:
     Args:
         is_file: whether the commit is about a file that came; else it says what was done to earlier commits.
         has_rows: whether its segments hold the facts that its receipt counts.
+        has_act: whether a person had it done.
+        has_change: whether stored files take the place of others.
     """
 
     is_file: bool
     has_rows: bool
+    has_act: bool
+    has_change: bool = False
 
 
 KINDS: dict[Kind, KindOfCommit] = {
-    "delivery": KindOfCommit(is_file=True, has_rows=True),
+    "delivery": KindOfCommit(is_file=True, has_rows=True, has_act=False),
     # The very bytes of an earlier delivery under another name.
-    "duplicate_delivery": KindOfCommit(is_file=True, has_rows=False),
-    "rejected_file": KindOfCommit(is_file=True, has_rows=False),
+    "duplicate_delivery": KindOfCommit(is_file=True, has_rows=False, has_act=False),
+    "rejected_file": KindOfCommit(is_file=True, has_rows=False, has_act=False),
     # Lines of one delivery that were held back and pass the rules now; its receipt counts these lines.
-    "release": KindOfCommit(is_file=False, has_rows=True),
+    "release": KindOfCommit(is_file=False, has_rows=True, has_act=True),
     # Deliveries that count no longer, with what was released of them.
-    "void": KindOfCommit(is_file=False, has_rows=False),
+    "void": KindOfCommit(is_file=False, has_rows=False, has_act=True),
+    # All that is stored of a person was taken out.
+    "erasure": KindOfCommit(is_file=False, has_rows=False, has_act=True, has_change=True),
+    # Many small segments of a site became one with the same rows.
+    "compaction": KindOfCommit(is_file=False, has_rows=False, has_act=False, has_change=True),
 }
 
 
@@ -103,16 +111,76 @@ class Act:
 
 @dataclass(frozen=True)
 class Segment:
-    """A content-addressed Parquet file: its bytes' SHA-256 is its name."""
+    """A content-addressed Parquet file: its bytes' SHA-256 is its name.
+
+    `root` is the root over the leaves of its rows (leaves.py); a segment that was put in the place of others has none
+    of its own, since it must give theirs.
+    """
 
     sha256: str
     bytes: int
     rows: int
+    root: str | None = None
 
     @property
     def name(self) -> str:
         """Name in the storage."""
         return f"segments/{self.sha256}.parquet"
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What was taken out of one part of a segment: its leaves, which stay known, and how many rows they were."""
+
+    part: int
+    rows: int
+    leaves: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A segment in the place of others.
+
+    Args:
+        old: SHA-256 of the segments that are replaced, in order; their parts are numbered on in this order.
+        new: the segment with their rows; None if no row is left.
+        gone: rows that are not in the new one.
+    """
+
+    old: tuple[str, ...]
+    new: Segment | None
+    gone: tuple[Gone, ...] = ()
+
+
+@dataclass(frozen=True)
+class Less:
+    """By how much the log holds less of a commit than its receipt counts."""
+
+    commit: int
+    lines: int
+    facts: int
+    accepted: int
+    duplicate: int
+    held_back: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """Stored files that took the place of others.
+
+    Args:
+        segments: segments in the place of others.
+        sealed: SHA-256 of sealed lines that were replaced -> of what is left of them, None if nothing is.
+        less: what the commits lack since.
+        unused: names of segments that no commit ever referred to and that are removed as well.
+        blocked: keyed hashes of the person and of the person's facts; whatever bears one stays out from now on.
+    """
+
+    segments: tuple[Swap, ...]
+    sealed: dict[str, str | None] = field(default_factory=dict)
+    less: tuple[Less, ...] = ()
+    unused: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +198,8 @@ class Commit:
         rules_digest: rules in force (study.yaml and what it names).
         code_version: version of Dyadlog.
         signature: Ed25519 by the study's key over `signed_bytes`, in base64.
-        act: what a person had done, for the kinds that are about no file.
+        act: what a person had done, for the kinds that say so.
+        change: files in the place of others, for the kinds that say so.
     """
 
     seq: int
@@ -144,6 +213,7 @@ class Commit:
     code_version: str
     signature: str | None = None
     act: Act | None = None
+    change: Change | None = None
 
     @property
     def name(self) -> str:
@@ -156,10 +226,10 @@ class Commit:
             "receipt": vars(self.receipt),
             "segments": [vars(segment) for segment in self.segments],
         }
-        if self.act:
-            told["act"] = vars(self.act)
-        else:
-            del told["act"]
+        for name in ("act", "change"):
+            part = told.pop(name)
+            if part is not None:
+                told[name] = asdict(part)
         return (json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n").encode()
 
     def signed_bytes(self) -> bytes:
@@ -187,11 +257,30 @@ def decode(data: bytes) -> Commit:
         code_version=raw["code_version"],
         signature=raw.get("signature"),
         act=_act(raw["act"]) if "act" in raw else None,
+        change=_change(raw["change"]) if "change" in raw else None,
     )
 
 
 def _act(raw: dict[str, Any]) -> Act:
     return Act(**(raw | {"commits": tuple(raw["commits"])}))
+
+
+def _change(raw: dict[str, Any]) -> Change:
+    swaps = (
+        Swap(
+            tuple(swap["old"]),
+            Segment(**swap["new"]) if swap["new"] else None,
+            tuple(Gone(gone["part"], gone["rows"], tuple(gone["leaves"])) for gone in swap["gone"]),
+        )
+        for swap in raw["segments"]
+    )
+    return Change(
+        tuple(swaps),
+        raw["sealed"],
+        tuple(Less(**less) for less in raw["less"]),
+        tuple(raw["unused"]),
+        tuple(raw["blocked"]),
+    )
 
 
 def sha256(data: bytes) -> str:

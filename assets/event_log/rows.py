@@ -6,30 +6,37 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.event_log.storage import Storage
 
 
-def places(storage: Storage, commits: Iterable[Commit]) -> pl.DataFrame:
-    """Addresses of segments (`file`) and the commits that hold them (`commit_seq`).
-
-    A segment is named after its bytes: deliveries that say the same in the same lines share it.
-    """
-    held = [(storage.locate(segment.name), c.seq) for c in commits for segment in c.segments]
-    return pl.DataFrame(held, schema={"file": pl.String, "commit_seq": pl.Int64}, orient="row")
+def places(log: EventLog, commits: Iterable[Commit]) -> pl.DataFrame:
+    """Where the rows of commits lie now: address of a segment (`file`), `part` of its rows, `commit_seq`."""
+    wanted = {c.seq: c.receipt.site_id for c in commits}
+    held = [
+        (log.storage.locate(stored.segment.name), number, part.commit)
+        for site_id in dict.fromkeys(wanted.values())
+        for stored in log.layout.files(site_id)
+        if any(part.commit in wanted for part in stored.parts)
+        for number, part in enumerate(stored.parts)
+        if part.commit in wanted
+    ]
+    return pl.DataFrame(
+        held, schema={"file": pl.String, "part": pl.Int32, "commit_seq": pl.Int64}, orient="row"
+    )
 
 
 def rows_sql(files: Iterable[str], place: str) -> str:
-    """SQL of the rows in some segments: the columns of `segment.SCHEMA` and `commit_seq`.
+    """SQL of the rows in some segments: the columns of `segment.SCHEMA` that say something, and `commit_seq`.
 
     Args:
         files: addresses of the segments, at least one.
         place: name of a table with the columns of `places`.
     """
     return (
-        "select fact.* exclude (filename), place.commit_seq "
+        "select fact.* exclude (filename, part, salt), place.commit_seq "
         f"from read_parquet({sorted(set(files))!r}, filename = true) as fact "
-        f"inner join {place} as place on fact.filename = place.file"
+        f"inner join {place} as place on fact.filename = place.file and fact.part = place.part"
     )
 
 

@@ -42,6 +42,12 @@ class Storage(Protocol):
     def names(self, prefix: str) -> list[str]:
         """Sorted names of the objects in one folder."""
 
+    def remove(self, name: str) -> None:
+        """Take an object away, durably; it may be gone already."""
+
+    def remove_unfinished(self) -> None:
+        """Take away what writers that died have left half-written, however young; only for who is `writing`."""
+
     def locate(self, name: str) -> str:
         """Address of an object for Parquet readers."""
 
@@ -215,6 +221,22 @@ class LocalStorage:
             return []
         return sorted(f"{prefix}/{entry}" for entry in self._disk.entries(folder))
 
+    def remove(self, name: str) -> None:
+        """See `Storage.remove`."""
+        path = self.locate(name)
+        with suppress(FileNotFoundError):
+            self._disk.unlink(path)
+        # Whoever took it away before may have died before this line.
+        if self._disk.is_folder(_above(path)):
+            self._disk.sync_folder(_above(path))
+
+    def remove_unfinished(self) -> None:
+        """See `Storage.remove_unfinished`."""
+        waiting = self._made(self.locate(_WAITING))
+        self._sweep(waiting, 0.0)
+        # What was put long ago left a name here, and a power cut would show it again.
+        self._disk.sync_folder(waiting)
+
     def locate(self, name: str) -> str:
         """See `Storage.locate`."""
         return f"{self.root}/{name}"
@@ -228,13 +250,13 @@ class LocalStorage:
         """See `Storage.writing`. Clears away, too, what writers that died have left half-written."""
         root = self._made(self.root)
         with self._disk.lock(f"{root}/.lock"):
-            self._sweep(self._made(self.locate(_WAITING)))
+            self._sweep(self._made(self.locate(_WAITING)), ABANDONED_SECONDS)
             yield
 
-    def _sweep(self, folder: str) -> None:
+    def _sweep(self, folder: str, age: float) -> None:
         for entry in self._disk.entries(folder):
             with suppress(FileNotFoundError):
-                if time.time() - self._disk.modified(f"{folder}/{entry}") > ABANDONED_SECONDS:
+                if not age or time.time() - self._disk.modified(f"{folder}/{entry}") > age:
                     self._disk.unlink(f"{folder}/{entry}")
 
     def _made(self, folder: str) -> str:

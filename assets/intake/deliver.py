@@ -13,10 +13,12 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.event_log.standing import releases
+from dyadlog.assets.intake.blocked import leave_out
 from dyadlog.assets.intake.columns import Problem
 from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.facts import FactReader, Facts
@@ -30,6 +32,9 @@ from dyadlog.schemas.study import Study
 
 # Blocks of a file that are checked at the same time; each takes one core and some hundred megabytes.
 _AT_ONCE = 2
+
+# Columns that are filled when all of the file is known.
+_LATER = ("line_hash", "same_as", "salt", "part")
 
 Progress = Callable[[int], None]
 Held = tuple[int, int, list[str], str]
@@ -219,8 +224,7 @@ def take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held]
         pl.lit(site_id).alias("site_id"),
         pl.lit("accepted").alias("status"),
         pl.lit(None, pl.List(pl.String)).alias("codes"),
-        pl.lit(None, pl.Binary).alias("line_hash"),
-        pl.lit(None, pl.List(pl.Int64)).alias("same_as"),
+        *(pl.lit(None, segment.SCHEMA[name]).alias(name) for name in _LATER),
     )
     numbers = frame["line_number"].to_numpy()
     tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
@@ -289,6 +293,7 @@ def deliver(
     *,
     clock: Callable[[], datetime],
     code_version: str,
+    blocked: BlockList | None = None,
     progress: Progress | None = None,
 ) -> Commit | None:
     """Bring one file into the log.
@@ -301,13 +306,13 @@ def deliver(
         readers: what checks its facts.
         clock: current time, for `received_at` only.
         code_version: version of Dyadlog.
+        blocked: keeps those out who were erased.
         progress: called with the number of bytes read so far.
 
     Returns:
         the commit, or None if the log holds this very file (site, name and bytes) already.
     """
     reading: Reading | None = None
-    sealed: str | None = None
     while True:
         after = log.head()
         earlier = log.of_site(landed.site_id)
@@ -338,10 +343,15 @@ def deliver(
                 return log.append(after, "duplicate_delivery", _again(known, landed, earlier), **common)
             if reading.refused:
                 return log.append(after, "rejected_file", receipt, **common)
-            if reading.held and sealed is None:
-                sealed = quarantine.keep(landed.site_id, reading.held)
-            facts, receipt = mark_duplicates(log, earlier, _hashed(reading, quarantine), receipt)
-            stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
+            # What another writer does in the meantime may be an erasure: all this is decided anew on each head.
+            out = blocked.of_site(log.layout, landed.site_id) if blocked else None
+            allowed = leave_out(reading, out) if out else reading
+            sealed = quarantine.keep(landed.site_id, allowed.held) if allowed.held else None
+            facts, receipt = mark_duplicates(log, earlier, _hashed(allowed, quarantine), allowed.receipt)
+            stored = tuple(
+                log.put_segment(part.data, part.rows, part.root)
+                for part in segment.encode_all(facts, allowed.facts["client_id"])
+            )
             return log.append(after, "delivery", receipt, segments=stored, quarantine_sha256=sealed, **common)
         except RacedError:
             continue

@@ -61,27 +61,28 @@ def mark_duplicates(
 
 def _known(log: EventLog, earlier: Sequence[Commit], site_id: str, keys: pl.DataFrame) -> pl.DataFrame:
     """What the site has said under some keys and still counts, with the place where it was said first."""
-    segments = list(dict.fromkeys(s for c in earlier for s in c.segments))
+    lie = log.layout.files(site_id)
+    segments = [stored.segment for stored in lie]
     if log.keys:
         segments = KeyIndex(log.keys).holding(site_id, segments, keys, log.storage.locate)
     columns = [*_PLACE, *KEY, *_CONTENT, "payload"]
     if not segments:
         return pl.DataFrame(schema={"commit_seq": pl.Int64, **segment.SCHEMA}).select(columns)
-    files = [log.storage.locate(s.name) for s in segments]
+    likely = {s.sha256 for s in segments}
+    numbers = {part.commit for stored in lie if stored.segment.sha256 in likely for part in stored.parts}
+    holding = [c for c in earlier if c.seq in numbers]
     gone = voided(earlier)
     with duckdb.connect() as duck:
-        place = places(log.storage, earlier)
-        duck.register("place", place.to_arrow())
+        duck.register("place", places(log, holding).to_arrow())
         duck.register("wanted", keys.unique().to_arrow())
-        duck.execute(f"create view likely as {rows_sql(files, 'place')}")
+        duck.execute(
+            f"create view likely as {rows_sql((log.storage.locate(s.name) for s in segments), 'place')}"
+        )
         counts = "true"
-        if (
-            gone
-            and not place.filter(
-                pl.col("file").is_in(files) & pl.col("commit_seq").is_in(list(gone))
-            ).is_empty()
-        ):
-            duck.execute(f"create view all_rows as {rows_sql(place['file'], 'place')}")
+        if any(c.seq in gone for c in holding):
+            every = places(log, earlier)
+            duck.register("every", every.to_arrow())
+            duck.execute(f"create view all_rows as {rows_sql(every['file'], 'every')}")
             duck.execute(f"create table repeated as {repeated_sql('all_rows', gone)}")
             counts = counts_sql("repeated", gone)
         return duck.execute(

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyadlog.schemas.study import Limits, Study
+from dyadlog.schemas.protocol import Limits
+from dyadlog.schemas.study import Study
 
 # Bytes read and checked at a time; a file with a longer line than `ENDLESS` (or the study's own limit) is refused.
 BLOCK = 32 << 20

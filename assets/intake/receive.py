@@ -6,15 +6,17 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.cache import CommitCache
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.remove import remove_replaced
 from dyadlog.assets.event_log.storage import LocalStorage, Scratch, Storage
 from dyadlog.assets.event_log.witness import Witness
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reader, scan
@@ -47,6 +49,11 @@ def _log_storage(study: Study) -> Storage:
 
         return ObjectStorage(address, study.folder / "state" / "log-copies")
     return LocalStorage(study.folder / "log")
+
+
+def open_block_list(study: Study) -> BlockList:
+    """What keeps erased persons out."""
+    return BlockList(LocalStorage(study.folder / "keys", private=True))
 
 
 def open_quarantine(study: Study) -> Quarantine:
@@ -147,6 +154,30 @@ def at_work(study: Study, log: EventLog) -> Iterator[None]:
             witness.update(log)
 
 
+def remove_merged(study: Study, log: EventLog, clock: Callable[[], datetime] = utc_now) -> None:
+    """Remove files that others stand for, when their time has come; for who is `at_work`."""
+    grace = timedelta(days=study.protocol.compaction.grace_days)
+    remove_replaced(log, open_quarantine(study), now=clock(), grace=grace)
+
+
+def merge_segments(
+    study: Study, log: EventLog, site_id: str, at_least: int, clock: Callable[[], datetime] = utc_now
+) -> Commit | None:
+    """Merge a site's small segments if there are so many; for who is `at_work`."""
+    if len(log.layout.small(site_id)) < at_least:
+        return None
+    from dyadlog.assets.event_log.compact import compact
+
+    return compact(
+        log,
+        site_id,
+        at_least=at_least,
+        clock=clock,
+        rules_digest=study.rules_digest,
+        code_version=code_version(),
+    )
+
+
 def receive(
     study: Study,
     log: EventLog,
@@ -164,8 +195,10 @@ def receive(
     """
     quarantine = open_quarantine(study)
     with at_work(study, log), ExitStack() as open_now:
+        remove_merged(study, log, clock)
         seen = Seen(study)
         readers: Readers | None = None
+        came = set()
         try:
             for landed in scan(study).files:
                 if landed in seen or (sites is not None and landed.site_id not in sites):
@@ -185,9 +218,13 @@ def receive(
                     readers,
                     clock=clock,
                     code_version=code_version(),
+                    blocked=open_block_list(study),
                     progress=told,
                 )
                 seen.add(landed, looked_at)
+                came.add(landed.site_id)
                 yield landed, commit
+            for site_id in sorted(came):
+                merge_segments(study, log, site_id, study.protocol.compaction.segments, clock)
         finally:
             seen.save()

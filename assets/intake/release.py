@@ -16,6 +16,7 @@ from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Act, Commit, Receipt
+from dyadlog.assets.event_log.rows import places
 from dyadlog.assets.event_log.standing import releases, standing, voided
 from dyadlog.assets.intake.deliver import Held, Readers, Tally, mapping_of, none, take
 from dyadlog.assets.intake.duplicates import mark_duplicates
@@ -77,7 +78,7 @@ def release_held(
     """
     with closing(Readers(study)) as readers:
         for delivery in standing(log.commits()):
-            if delivery.kind != "delivery" or not delivery.quarantine_sha256:
+            if delivery.kind != "delivery" or not _sealed(log, delivery):
                 continue
             if site_id in (None, delivery.receipt.site_id):
                 looked_at = _release(
@@ -98,10 +99,12 @@ def _release(
     code_version: str,
 ) -> LookedAt | None:
     told = delivery.receipt
-    assert delivery.quarantine_sha256
-    sealed = quarantine.lines(told.site_id, delivery.quarantine_sha256)
     while True:
         after = log.head()
+        digest = _sealed(log, delivery)
+        if digest is None:
+            return None
+        sealed = quarantine.lines(told.site_id, digest)
         earlier = log.of_site(told.site_id)
         done = _released(log, releases(earlier, delivery.seq))
         held = [one for one in sealed if one[0] not in done]
@@ -126,8 +129,11 @@ def _release(
             codes=codes,
             fields=fields,
         )
+        persons = facts["client_id"]
         facts, receipt = mark_duplicates(log, earlier, facts, receipt)
-        stored = tuple(log.put_segment(data, rows) for data, rows in segment.encode_all(facts))
+        stored = tuple(
+            log.put_segment(part.data, part.rows, part.root) for part in segment.encode_all(facts, persons)
+        )
         try:
             commit = log.append(
                 after,
@@ -146,10 +152,17 @@ def _release(
 
 def _released(log: EventLog, commits: Iterable[Commit]) -> set[int]:
     """Numbers of the lines that some releases have let in."""
-    files = [log.storage.locate(s.name) for c in commits for s in c.segments]
-    return {
-        n for file in files for n in pl.read_parquet(file, columns=["line_number"])["line_number"].to_list()
-    }
+    place = places(log, commits)
+    found: set[int] = set()
+    for (file,), parts in place.group_by("file"):
+        rows = pl.read_parquet(file, columns=["line_number", "part"]).join(parts, on="part", how="semi")
+        found.update(rows["line_number"])
+    return found
+
+
+def _sealed(log: EventLog, delivery: Commit) -> str | None:
+    """What is left of the lines that were sealed away of a delivery."""
+    return log.layout.sealed_now(delivery.receipt.site_id, delivery.quarantine_sha256)
 
 
 def _judged(study: Study, delivery: Commit, held: list[Held], readers: Readers) -> pl.DataFrame:

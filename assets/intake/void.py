@@ -65,7 +65,11 @@ def _about(earlier: Sequence[Commit], site_id: str, delivery: str) -> list[Commi
         named = {c.receipt.delivery_id for c in earlier if c.seq == int(delivery)}
     else:
         named = {delivery}
-    found = [c for c in earlier if c.receipt.delivery_id in named and c.kind not in ("rejected_file", "void")]
+    found = [
+        c
+        for c in earlier
+        if c.receipt.delivery_id in named and c.kind not in ("rejected_file", "void") and not c.change
+    ]
     if not found:
         raise UserError(
             f"{delivery}: no delivery of {site_id} whose lines are in the log; expected the name of a delivery as "

@@ -8,7 +8,8 @@ from typing import Literal
 
 from dyadlog.assets.quality.facts import Forms
 from dyadlog.assets.quality.words import counted, listing, number
-from dyadlog.schemas.study import Every, Measure, Study
+from dyadlog.schemas.protocol import Every, Measure
+from dyadlog.schemas.study import Study
 
 COLUMNS = 12
 _WIDTHS = (1, 2, 3, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000)

@@ -101,7 +101,7 @@ def _gzipped(content: bytes) -> Iterator[bytes]:
 def write_protocol(folder: Path, p: Parameters, sites: Sequence[Site]) -> None:
     """Write study.yaml and the mapping that it names."""
     measures = [due.model_dump(mode="json", exclude={"completed"}) for due in p.battery]
-    protocol = {
+    protocol: dict[str, Any] = {
         "study": p.preset.study,
         "title": "Simulated multi-site study of alliance, ruptures and outcome",
         "simulated": True,
@@ -109,6 +109,9 @@ def write_protocol(folder: Path, p: Parameters, sites: Sequence[Site]) -> None:
         "sites": [_site(site) for site in sites],
         "measures": measures,
     }
+    if asking := [site.site_id for site in sites if site.interviews]:
+        about = [int(number) for number in p.named("interview.sessions").values()]
+        protocol["interviews"] = {"sessions": about, "sites": asking}
     note = (
         "# Made by `dyadlog simulate`. All data are simulated: no client, therapist or site in it exists.\n"
     )

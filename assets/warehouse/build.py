@@ -87,7 +87,7 @@ def load(
     commits = log.commits()[:upto]
     if sites is not None:
         commits = [commit for commit in commits if commit.receipt.site_id in sites]
-    inputs.load_log(duck, log.storage, commits)
+    inputs.load_log(duck, log, commits)
     inputs.load_study(duck, study, sites)
     inputs.load_checks(duck)
     for layer in LAYERS:

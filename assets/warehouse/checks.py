@@ -12,7 +12,7 @@ import duckdb
 from dyadlog.schemas.frames import failures
 from dyadlog.schemas.marts import contracts
 
-# Digest of a table's rows by site; under '' where the table has no sites.
+# Digest of a table's rows by site; under '' where the table has no sites, or a row is about all of them.
 Contents = Mapping[str, str]
 
 
@@ -84,13 +84,19 @@ counted as (
          count(*) filter (where duplicate and not held_back) as duplicate,
          count(*) filter (where not held_back and not duplicate) as accepted
   from line group by commit_seq
+),
+-- with what was erased since: every row of a receipt that is not here must be there
+whole as (
+  select commit_seq, sum(lines) as lines, sum(facts) as facts, sum(accepted) as accepted,
+         sum(duplicate) as duplicate, sum(held_back) as held_back
+  from (select * from counted union all by name select * from log.erased) group by commit_seq
 )
 select count(*)
 from (
   select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.commit
   union all
   select commit_seq, kind, lines, facts, accepted, duplicate, held_back from log.act
-) as told left join counted using (commit_seq)
+) as told left join whole as counted using (commit_seq)
 where told.lines <> told.accepted + told.duplicate + told.held_back
    or (told.kind in ('delivery', 'release') and (coalesce(counted.lines, 0), coalesce(counted.facts, 0), coalesce(counted.accepted, 0),
        coalesce(counted.duplicate, 0), coalesce(counted.held_back, 0))
@@ -143,7 +149,7 @@ def contents(duck: duckdb.DuckDBPyConnection, name: str) -> Contents:
     It tells two builds apart and guards nothing against a forger: that is the work of the log. One and the same version
     of DuckDB gives the same hash everywhere; the version is locked.
     """
-    site = "site_id" if "site_id" in contracts()[name].columns else "''"
+    site = "coalesce(site_id, '')" if "site_id" in contracts()[name].columns else "''"
     rows = duck.execute(
         f"select {site} as site, count(*) || ' ' || sum(hash(t)) from {name} as t group by site"
     ).fetchall()

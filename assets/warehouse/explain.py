@@ -272,7 +272,7 @@ def _by_rows(study: Study, log: EventLog, upto: int, mart: str, row: Row) -> lis
     """Rows that a figure of several sites is made of, by table and site."""
     with duckdb.connect() as duck:
         steps.register(duck)
-        inputs.load_log(duck, log.storage, log.commits()[:upto])
+        inputs.load_log(duck, log, log.commits()[:upto])
         inputs.load_study(duck, study)
         for layer in ("staging", "intermediate", "marts"):
             duck.execute(f"create schema {layer}")

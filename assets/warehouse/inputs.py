@@ -9,15 +9,16 @@ import duckdb
 import polars as pl
 
 from dyadlog.assets.event_log import segment, upcast
+from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
 from dyadlog.assets.event_log.standing import released, voided
-from dyadlog.assets.event_log.storage import Storage
 from dyadlog.assets.warehouse import alliance_inputs
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.norms import total_norms
+from dyadlog.schemas.protocol import Every, Measure
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
-from dyadlog.schemas.study import Every, Measure, Study
+from dyadlog.schemas.study import Study
 from dyadlog.schemas.sudden import SuddenRule
 
 Columns = Mapping[str, Any]
@@ -33,6 +34,7 @@ _WHOLE_THRESHOLDS = (
     "completeness_min_expected",
     "keying_min_forms",
     "coder_drift_ratio",
+    "coder_band_sessions",
     "quiet_days",
 )
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
@@ -65,9 +67,15 @@ TABLES: dict[str, Columns] = {
         "field": pl.String,
         "n": pl.Int64,
     },
-    "log.segment": {"file": pl.String, "commit_seq": pl.Int64},
+    "log.segment": {"file": pl.String, "part": pl.Int32, "commit_seq": pl.Int64},
+    "log.erased": {"commit_seq": pl.Int64}
+    | dict.fromkeys(("lines", "facts", "accepted", "duplicate", "held_back"), pl.Int64),
+    "study.withdrawal": {"asked": pl.String, "honoured": pl.String},
     "log.fact": {**segment.SCHEMA, "commit_seq": pl.Int64},
     "study.site": {"site_id": pl.String},
+    "study.setting": {"shared_therapist_ids": pl.Boolean},
+    "study.interview": {"site_id": pl.String, "session_number": pl.Int64, "perspective": pl.String}
+    | {"asked_only": pl.Boolean},
     "study.measure": dict.fromkeys(
         ("measure_id", "instrument", "version", "rater", "occasion", "role"), pl.String
     )
@@ -107,8 +115,11 @@ TABLES: dict[str, Columns] = {
 }
 
 
-def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequence[Commit]) -> None:
-    """Make `log.commit`, `log.act`, `log.remark` (one row per code and field of a receipt) and the view `log.fact`.
+def load_log(duck: duckdb.DuckDBPyConnection, log: EventLog, commits: Sequence[Commit]) -> None:
+    """Make the tables of the log.
+
+    These are `log.commit`, `log.act`, `log.remark` (one row per code and field of a receipt), `log.erased` (what the log
+    lacks of a receipt, because a person was erased) and the view `log.fact`.
 
     `log.commit` has the files with their receipts as they were given, `log.act` what was done to them later. Remarks
     about lines that were released are taken back.
@@ -133,11 +144,14 @@ def load_log(duck: duckdb.DuckDBPyConnection, storage: Storage, commits: Sequenc
     acts = [
         _told(c) | {"about": c.act.commits[0], "done_by": c.act.by, "why": c.act.why}
         for c in commits
-        if c.act
+        if c.act and not c.change
     ]
     _load(duck, "log.act", acts)
     _load(duck, "log.remark", _remarks(commits))
-    segments = places(storage, commits)
+    shown = {c.seq for c in commits}
+    less = [vars(one) for c in log.layout.changes if c.change for one in c.change.less]
+    _load(duck, "log.erased", [one | {"commit_seq": one["commit"]} for one in less if one["commit"] in shown])
+    segments = places(log, commits)
     _load(duck, "log.segment", segments.to_dicts())
     if segments.is_empty():
         _load(duck, "log.fact", [])
@@ -173,6 +187,8 @@ def _remarks(commits: Sequence[Commit]) -> list[dict[str, Any]]:
             found[key] = found.get(key, 0) + sign * n
 
     for commit in commits:
+        if commit.change:
+            continue
         told = commit.receipt
         with_field = {name.split("@")[0] for name in told.fields}
         add(commit, told.fields | {code: n for code, n in told.codes.items() if code not in with_field}, 1)
@@ -196,10 +212,15 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
         "study.site",
         [{"site_id": name} for name in study.site_ids if sites is None or name in sites],
     )
+    shared = study.protocol.shared_therapist_ids
+    _load(duck, "study.setting", [{"shared_therapist_ids": shared}])
+    _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
     _load(duck, "study.outcome_rule", _outcome_rules(study))
     _load(duck, "study.dropout", [_dropout(study)])
+    honoured = study.protocol.consent.honoured()
+    _load(duck, "study.withdrawal", [{"asked": a, "honoured": h} for a, h in honoured.items()])
     _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
     for name, made in alliance_inputs.rows(study).items():
         _load(duck, name, made)
@@ -315,6 +336,24 @@ def _dropout(study: Study) -> dict[str, Any]:
         "protocol_sessions": said.protocol_sessions,
         "landmark": said.landmark,
     }
+
+
+def _interviews(study: Study) -> list[dict[str, Any]]:
+    """Every recall interview that the protocol plans for a client of a site."""
+    planned = study.protocol.interviews
+    if planned is None:
+        return []
+    return [
+        {
+            "site_id": site,
+            "session_number": number,
+            "perspective": perspective,
+            "asked_only": planned.clients == "asked",
+        }
+        for site in planned.sites or study.site_ids
+        for number in planned.sessions
+        for perspective in planned.perspectives
+    ]
 
 
 def load_checks(duck: duckdb.DuckDBPyConnection) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dyadlog.assets.event_log.log import EventLog, Head
@@ -56,6 +58,21 @@ def current(study: Study) -> Path | None:
     """The file that analysts see now, as a path that stays the same after the next switch."""
     link = marts_folder(study) / "current.duckdb"
     return link.resolve() if link.exists() else None
+
+
+@contextmanager
+def under_way(study: Study) -> Iterator[None]:
+    """Say that marts are being built, so that an erasure can wait for those that began before it."""
+    with (marts_folder(study) / ".building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def wait_for_builds(study: Study) -> None:
+    """Return when all builds that were under way have ended."""
+    if marts_folder(study).is_dir():
+        with (marts_folder(study) / ".building").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def show(study: Study, target: Path) -> bool:

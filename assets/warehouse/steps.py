@@ -1,4 +1,4 @@
-"""What SQL cannot do exactly: iterative estimates, as functions that models call (`-- python:` in their header).
+"""What SQL cannot do exactly: iterative estimates and quantiles, as functions that models call (`-- python:` in their header).
 
 A model stays one SELECT, with its lineage and scope: it hands over lists in a stated order and takes the answer. Every
 step starts from a fixed point, stops at a fixed tolerance, sees its input in the order of the model, and rounds what it
@@ -14,8 +14,10 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from dyadlog.assets.warehouse import agreement, variances
 from dyadlog.assets.warehouse.logistic import logistic
 from dyadlog.assets.warehouse.logrank import logrank
+from dyadlog.assets.warehouse.minimum import least
 from dyadlog.assets.warehouse.surface import SURFACE_STEP
 
 Floats = NDArray[np.float64]
@@ -83,7 +85,7 @@ def hlm_slopes(times: Sequence[Sequence[float]], scores: Sequence[Sequence[float
         and its conditional standard error; nothing where the model cannot be fitted.
     """
     mixed = _Mixed.of(times, scores) if len(scores) >= MIN_CLIENTS else None
-    theta = _least(mixed.criterion, (1.0, 0.0, 1.0)) if mixed else None
+    theta = least(mixed.criterion, (1.0, 0.0, 1.0)) if mixed else None
     if mixed is None or theta is None:
         return [dict(_NOTHING) for _ in scores]
     return mixed.answer(theta)
@@ -237,57 +239,6 @@ def _rounded(values: Floats) -> Floats:
     return np.round(values, DIGITS) + 0.0  # no minus zero
 
 
-def _least(what: Callable[[Sequence[float]], float], start: tuple[float, ...]) -> tuple[float, ...] | None:
-    """Where a function is least (Nelder & Mead 1965), begun anew at its answer until that moves no more."""
-    found, best = start, what(start)
-    for _ in range(20):
-        corner = _simplex(what, found)
-        value = what(corner)
-        moved = max(abs(a - b) for a, b in zip(corner, found, strict=True))
-        found, gained, best = corner, best - value, value
-        if not math.isfinite(best):
-            return None
-        if moved < 1e-7 and gained < 1e-10:
-            return found
-    return None
-
-
-def _simplex(what: Callable[[Sequence[float]], float], start: tuple[float, ...]) -> tuple[float, ...]:
-    size = len(start)
-    points = [start] + [
-        tuple(x + 0.1 * (place == axis) for place, x in enumerate(start)) for axis in range(size)
-    ]
-    corners = sorted((what(point), point) for point in points)
-    for _ in range(_STEPS):
-        if max(abs(a - b) for _, p in corners[1:] for a, b in zip(p, corners[0][1], strict=True)) < 1e-9:
-            break
-        middle = [sum(p[axis] for _, p in corners[:-1]) / size for axis in range(size)]
-        worst = corners[-1][1]
-
-        def toward(
-            far: float, middle: list[float] = middle, worst: tuple[float, ...] = worst
-        ) -> tuple[float, tuple[float, ...]]:
-            point = tuple(m + far * (w - m) for m, w in zip(middle, worst, strict=True))
-            return what(point), point
-
-        tried = toward(-1)
-        if tried[0] < corners[0][0]:
-            tried = min(tried, toward(-2))
-        elif tried[0] >= corners[-2][0]:
-            tried = min(toward(0.5), toward(-0.5))
-        if tried[0] < corners[-1][0]:
-            corners[-1] = tried
-        else:
-            best = corners[0][1]
-            corners[1:] = [
-                (what(point), point)
-                for _, p in corners[1:]
-                for point in [tuple((a + b) / 2 for a, b in zip(p, best, strict=True))]
-            ]
-        corners.sort()
-    return corners[0][1]
-
-
 _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 # Function, types of what it takes, type of what it gives.
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
@@ -299,6 +250,21 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
         f"STRUCT({', '.join(f'{name} DOUBLE' for name in _FIXED)})",
     ),
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
+    "nested_variances": (
+        variances.nested_variances,
+        ("BIGINT[][]", "DOUBLE[]", "DOUBLE[]"),
+        variances.RESULT,
+    ),
+    "crossed_variances": (
+        variances.crossed_variances,
+        ("BIGINT[]", "BIGINT[]", "DOUBLE[]"),
+        variances.RESULT,
+    ),
+    "coder_agreement": (
+        agreement.coder_agreement,
+        ("VARCHAR[]", "VARCHAR[]", "DOUBLE[]", "BOOLEAN"),
+        agreement.RESULT,
+    ),
     "logrank": (
         logrank,
         ("VARCHAR[]", "BIGINT[]", "INTEGER[]", "INTEGER[]"),

@@ -16,7 +16,7 @@ import duckdb
 
 from dyadlog.assets.warehouse import steps
 from dyadlog.assets.warehouse.models import Model
-from dyadlog.assets.warehouse.published import marts_folder
+from dyadlog.assets.warehouse.published import marts_folder, under_way
 from dyadlog.schemas.study import Study
 
 
@@ -40,7 +40,7 @@ def working_database(study: Study, *, threads: int | None = None) -> Iterator[du
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"work-{os.getpid()}-", dir=marts))
     try:
-        with duckdb.connect(str(folder / "work.duckdb")) as duck:
+        with under_way(study), duckdb.connect(str(folder / "work.duckdb")) as duck:
             duck.execute(f"set temp_directory='{folder / 'spill'}'")
             duck.execute("set preserve_insertion_order=false")
             steps.register(duck)

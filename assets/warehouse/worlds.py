@@ -84,7 +84,7 @@ class Worlds:
         self.mart = mart
         self._site = site_id
         self._chain = chain(mart)
-        inputs.load_log(self.duck, log.storage, log.commits()[:upto])
+        inputs.load_log(self.duck, log, log.commits()[:upto])
         inputs.load_study(self.duck, study)
         for layer in ("staging", "intermediate", "marts"):
             self.duck.execute(f"create schema {layer}")
@@ -93,6 +93,15 @@ class Worlds:
             {"site": site_id},
         )
         self.duck.execute("drop view log.fact")
+        # What study.yaml says of the site holds in each of its worlds.
+        self._of_site = [
+            name
+            for name, columns in inputs.TABLES.items()
+            if name.startswith("study.") and "site_id" in columns
+        ]
+        for name in self._of_site:
+            kept = f"create table kept_{name.split('.')[1]} as select * from {name} where site_id = $site"
+            self.duck.execute(kept, {"site": site_id})
         self.duck.execute(f"attach '{str(published).replace(chr(39), chr(39) * 2)}' as published (read_only)")
         self.constants = sorted({r for model in self._chain for r in model.reads if is_constant(r)})
         for name in self.constants:
@@ -139,6 +148,11 @@ class Worlds:
             "create or replace table log.fact as select arrived.* replace (member.world as site_id) "
             "from arrived inner join member using (event_id)"
         )
+        for name in self._of_site:
+            self.duck.execute(
+                f"create or replace table {name} as select kept.* replace (world as site_id) "
+                f"from kept_{name.split('.')[1]} as kept cross join (select distinct world from member)"
+            )
         self.duck.unregister("member")
         for model in self._chain:
             self.duck.execute(f"create or replace table {model.name} as {model.sql}")

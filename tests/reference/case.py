@@ -99,11 +99,11 @@ class Case:
             self._events.setdefault(site, []).append(client(name))
         return name
 
-    def held(self, site: str, name: str, number: int) -> None:
+    def held(self, site: str, name: str, number: int, **more: Any) -> None:
         self.client(site, name)
         if (site, name, number) not in self._known:
             self._known.add((site, name, number))
-            self._events[site].append(session(number, name))
+            self._events[site].append(session(number, name, **more))
 
     def add(self, site: str, event: dict[str, Any]) -> None:
         self._events.setdefault(site, []).append(event)

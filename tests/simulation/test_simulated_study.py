@@ -33,7 +33,7 @@ from tests.simulation.recovery import logistic, within_slope
 
 SMALL = Plan(seed=7, sites=4, clients=90, nights=2)
 # Landing folders and protocol of `SMALL`. If this changes, simulated studies change: say so in CHANGELOG.md.
-DIGEST = "c9b546180b41c911c6a8a20e5a06aa4b52e976e32e9aeb00721968b9ad1437eb"
+DIGEST = "893e3ce9587ef0d867314dc2275c596144b3ad3f204720b8231c561c2b625cde"
 
 
 @cache

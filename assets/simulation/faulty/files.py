@@ -21,7 +21,7 @@ from dyadlog.assets.simulation.lines import LINE, SEPARATOR, table_header
 from dyadlog.assets.simulation.network import Site
 from dyadlog.schemas.faults import faults
 from dyadlog.schemas.frames import PAYLOAD_PREFIX
-from dyadlog.schemas.study import Thresholds
+from dyadlog.schemas.protocol import Thresholds
 
 # A delivery that is faulty as a whole has so many lines at least.
 _LINES = 3

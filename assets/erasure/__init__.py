@@ -1,0 +1,1 @@
+"""Erasing a person: the log, and all that was derived from it."""
