@@ -115,9 +115,9 @@ def mixed_effects(
     if len(scores) < MIN_CLIENTS:
         return nothing
     if model == "random_slope":
-        theta = _least(mixed.criterion, (1.0, 0.0, 1.0))
+        theta = least(mixed.criterion, (1.0, 0.0, 1.0))
         return mixed.fixed(theta, DIGITS) if theta else nothing
-    alone = _least(lambda spread: mixed.criterion((spread[0], 0.0, 0.0)), (1.0,))
+    alone = least(lambda spread: mixed.criterion((spread[0], 0.0, 0.0)), (1.0,))
     return mixed.fixed((alone[0], 0.0, 0.0), DIGITS) if alone else nothing
 
 
