@@ -88,7 +88,13 @@ MODELS = {
     *(f"intermediate.{name}" for name in ("rupture_coding", "rupture_interview", "rupture_by_report")),
     *(
         f"marts.{name}"
-        for name in ("alliance_session", "alliance_dyad", "alliance_congruence", "response_surface")
+        for name in (
+            "alliance_session",
+            "alliance_dyad",
+            "alliance_congruence",
+            "truth_bias",
+            "response_surface",
+        )
     ),
     *(
         f"marts.{name}"

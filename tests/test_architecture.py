@@ -129,7 +129,7 @@ def test_only_exact_numbers_are_summed() -> None:
     """A sum over DOUBLE differs with the number of threads; sums are over integers and decimals, or in order."""
     allowed = {"keyed", "filled_sum", "expected", "received", "lines", "n", "n_leaving"}
     allowed |= {"turned", "straight", "product"}
-    allowed |= {"exact_score", "exact_log", "session_number", "coded_minutes"}
+    allowed |= {"exact_score", "exact_log", "session_number", "coded_minutes", "n_pairs"}
     allowed |= {"square", "session_square", "session_product", "log_square", "log_product", "step_square"}
     allowed |= {"held_back", "n_denominator"}
     for name, model in models().items():

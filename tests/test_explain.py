@@ -125,6 +125,7 @@ def test_all_marts_of_one_site_are_explained_by_events() -> None:
         "marts.survival_test",
         "marts.dropout_model",
         "marts.response_surface",
+        "marts.truth_bias",
         "marts.rupture_reference",
     }
 

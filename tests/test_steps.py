@@ -7,12 +7,13 @@ import random
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dyadlog.assets.warehouse.models import models
-from dyadlog.assets.warehouse.steps import STEPS, hlm_slopes, reml_tau2
+from dyadlog.assets.warehouse.steps import STEPS, hlm_slopes, mixed_effects, reml_tau2
 from dyadlog.schemas.marts import contracts
 from tests.reference.case import Case
 
@@ -127,3 +128,31 @@ def test_threads_and_the_order_of_delivery_change_no_figure(tmp_path: Path) -> N
         assert len({lab.build(threads=threads).digest for threads in (1, 4)}) == 1
     assert len(slopes[0]) == 30
     assert slopes[0] == slopes[1]
+
+
+@pytest.mark.parametrize("model", ["pooled", "random_intercept", "random_slope"])
+@pytest.mark.parametrize(
+    "dyads",
+    [
+        [],
+        [([1.0], [2.0])],
+        [([1.0, 2.0], [2.0, 3.0])],
+        [([1.0, 1.0, 1.0], [2.0, 3.0, 4.0])],  # no spread of the predictor
+        [([1.0, 2.0, 3.0], [1.0, 2.0, 3.0])] * 4,  # nothing is left over
+    ],
+)
+def test_mixed_effects_say_nothing_where_nothing_can_be_said(model: str, dyads: list[Any]) -> None:
+    found = mixed_effects(model, [t for t, _ in dyads], [y for _, y in dyads])
+    assert found["trend"] is None or abs(found["trend"] - 1) < 1e-6
+    assert {found[name] is None for name in found} in ({True}, {False})
+
+
+def test_pooled_effects_are_least_squares() -> None:
+    found = mixed_effects("pooled", [[0.0, 1.0], [2.0, 3.0]], [[1.0, 2.0], [2.0, 5.0]])
+    assert {name: round(value or 0, 9) for name, value in found.items()} == {
+        "level": 0.7,
+        "level_se": round((0.9 * 0.7) ** 0.5, 9),
+        "trend": 1.2,
+        "trend_se": round((0.9 / 5) ** 0.5, 9),
+        "sigma": round(0.9**0.5, 9),
+    }

@@ -29,6 +29,7 @@ MIN_CLIENTS = (
 )
 _STEPS = 1000
 _TAU_TOLERANCE = 1e-12
+_FIXED = ("level", "level_se", "trend", "trend_se", "sigma")
 _NOTHING: dict[str, float | None] = dict.fromkeys(("fixed_slope", "intercept", "slope", "deviation", "se"))
 
 
@@ -90,6 +91,36 @@ def hlm_slopes(times: Sequence[Sequence[float]], scores: Sequence[Sequence[float
     return mixed.answer(theta)
 
 
+def mixed_effects(
+    model: str, times: Sequence[Sequence[float]], scores: Sequence[Sequence[float]]
+) -> dict[str, float | None]:
+    """Fixed intercept and slope of score ~ time with errors, over all dyads (or clients).
+
+    Args:
+        model: `pooled` (least squares over all rows), `random_intercept` or `random_slope` (restricted maximum likelihood, as
+            in `hlm_slopes`; intercept and slope of a dyad may correlate).
+        times: predictor of each dyad.
+        scores: the scores.
+
+    Returns:
+        level (intercept) and trend (slope) with standard errors, residual standard deviation; nothing where the model
+        cannot be fitted.
+    """
+    nothing: dict[str, float | None] = dict.fromkeys(_FIXED)
+    mixed = _Mixed.of(times, scores) if sum(map(len, scores)) > 2 else None
+    if mixed is None:
+        return nothing
+    if model == "pooled":
+        return mixed.fixed((0.0, 0.0, 0.0), 2 * DIGITS)
+    if len(scores) < MIN_CLIENTS:
+        return nothing
+    if model == "random_slope":
+        theta = least(mixed.criterion, (1.0, 0.0, 1.0))
+        return mixed.fixed(theta, DIGITS) if theta else nothing
+    alone = least(lambda spread: mixed.criterion((spread[0], 0.0, 0.0)), (1.0,))
+    return mixed.fixed((alone[0], 0.0, 0.0), DIGITS) if alone else nothing
+
+
 class _Mixed:
     """Sums per client of the model with standardised times and scores."""
 
@@ -112,8 +143,10 @@ class _Mixed:
         parts = [np.ones_like(t), t, t * t, y, t * y, y * y]
         return cls(np.stack([np.add.reduceat(part, starts) for part in parts]), place)
 
-    def _solved(self, theta: Sequence[float]) -> tuple[Floats, Floats, float, float]:
-        """Per client L M^-1 L' (its three entries), the fixed effects, the residual sum and the criterion."""
+    def _information(
+        self, theta: Sequence[float]
+    ) -> tuple[tuple[Floats, Floats, tuple[Floats, Floats, Floats, Floats]], tuple[float, float, float]]:
+        """Per client the determinant of M, L M^-1 L' (its three entries) and K = S G, and X'V^-1 X of the fixed effects."""
         a, b, c = theta
         n, t, tt = self._n, self._t, self._tt
         m11 = a * a * n + 2 * a * b * t + b * b * tt + 1
@@ -133,6 +166,11 @@ class _Mixed:
         x11 = float((n - k11 * n - k12 * t).sum())
         x12 = float((t - k11 * t - k12 * tt).sum())
         x22 = float((tt - k21 * t - k22 * tt).sum())
+        return (det, g, (k11, k12, k21, k22)), (x11, x12, x22)
+
+    def _solved(self, theta: Sequence[float]) -> tuple[Floats, Floats, float, float]:
+        """Per client L M^-1 L' (its three entries), the fixed effects, the residual sum and the criterion."""
+        (det, g, (k11, k12, k21, k22)), (x11, x12, x22) = self._information(theta)
         y1 = float((self._y - k11 * self._y - k12 * self._ty).sum())
         y2 = float((self._ty - k21 * self._y - k22 * self._ty).sum())
         taken = g[0] * self._y**2 + 2 * g[1] * self._y * self._ty + g[2] * self._ty**2
@@ -147,6 +185,34 @@ class _Mixed:
     def criterion(self, theta: Sequence[float]) -> float:
         """Minus twice the profiled restricted log-likelihood, up to a constant."""
         return self._solved(theta)[3]
+
+    def fixed(self, theta: Sequence[float], digits: int) -> dict[str, float | None]:
+        """Fixed effects in score points and points per time, with their errors, rounded on the standardised scale."""
+        _, effects, rest, criterion = self._solved(theta)
+        if not math.isfinite(criterion):
+            return dict.fromkeys(_FIXED)
+        sigma = math.sqrt(rest / (self._rows - 2))
+        mean_t, sd_t, mean_y, sd_y = self._place
+        shift = mean_t / sd_t
+        (v11, v12), (_, v22) = self._errors(theta)
+        level, trend = (float(part) for part in effects)
+        found = {
+            "level": level - trend * shift,
+            "level_se": sigma * math.sqrt(max(0.0, v11 - 2 * shift * v12 + shift * shift * v22)),
+            "trend": trend,
+            "trend_se": sigma * math.sqrt(v22),
+            "sigma": sigma,
+        }
+        rounded = {name: round(value, digits) + 0.0 for name, value in found.items()}
+        unit = {"trend": sd_y / sd_t, "trend_se": sd_y / sd_t}
+        told = {name: value * unit.get(name, sd_y) for name, value in rounded.items()}
+        return told | {"level": mean_y + told["level"]}
+
+    def _errors(self, theta: Sequence[float]) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Covariance of the fixed effects over the residual variance."""
+        x11, x12, x22 = self._information(theta)[1]
+        area = x11 * x22 - x12 * x12
+        return (x22 / area, -x12 / area), (-x12 / area, x11 / area)
 
     def answer(self, theta: Sequence[float]) -> Slopes:
         """The clients' slopes in score points per session."""
@@ -178,6 +244,11 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "response_surface": SURFACE_STEP,
+    "mixed_effects": (
+        mixed_effects,
+        ("VARCHAR", "DOUBLE[][]", "DOUBLE[][]"),
+        f"STRUCT({', '.join(f'{name} DOUBLE' for name in _FIXED)})",
+    ),
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
     "nested_variances": (
         variances.nested_variances,

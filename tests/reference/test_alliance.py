@@ -48,7 +48,7 @@ def rate(
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    forms = ("wai", "measure", "outcome-as-alliance", "slopes", "charts", "pairs")
+    forms = ("wai", "measure", "outcome-as-alliance", "slopes", "charts", "pairs", "sgdata")
     case = Case(tmp_path_factory.mktemp("alliance"), dict.fromkeys(forms, ("alliance", "higher")), **STUDY)
     for row in read(SYNTHETIC, "input.csv"):
         for rater in ("client", "therapist"):
@@ -74,7 +74,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
                 value = number(row[column])
                 rate(case, "whole", ident(name), "pairs", place, value, rater=rater)
                 when = int(float(row["occasion"]))
-                rate(case, name, ident(row["dyad"]), "pairs", when, value, rater=rater)
+                form = "sgdata" if name == "sgdata_pairs" else "pairs"
+                rate(case, name, ident(row["dyad"]), form, when, value, rater=rater)
     return case.night()
 
 
@@ -392,6 +393,35 @@ def test_truth_and_bias(lab: Lab, compared: Compared) -> None:
                 for value in [found[ident(row["dyad"])][ours]]
             ),
         )
+
+
+def test_truth_and_bias_over_all_dyads(lab: Lab, compared: Compared) -> None:
+    """lm over all pairs; lme4 over dyads of three pairs or more, each less the mean of its own truth."""
+    found = rows_of(lab, "marts.truth_bias", "instrument model term | estimate se n_pairs n_dyads sigma")
+    models = {
+        "lm_grand_mean": "pooled",
+        "lmer_person_mean_random_slope": "random_slope",
+        "lmer_person_mean_of_truth_random_intercept": "random_intercept",
+    }
+    terms = {"tracking": "truth_force", "tracking_truth_force": "truth_force"}
+    for case, form, rows in (
+        (SYNTHETIC, "wai", read(SYNTHETIC, "expected_truth_bias.csv")),
+        (PAIRS, "sgdata", read(PAIRS, "expected_truth_bias.csv")),
+    ):
+        for row in rows:
+            if row["model"] not in models or row.get("dataset") == "acipair":
+                continue
+            key = (form, models[row["model"]], terms.get(row["term"], row["term"]))
+            iterative = key[1] != "pooled"
+            for ours in ("estimate", "se"):
+                compared.same(
+                    case,
+                    f"{key[1]} {key[2]}: {ours}",
+                    [(key, number(row[ours]), found[key][ours])],
+                    tolerance=1e-4 if iterative else 1e-9,
+                    note="iterative (lme4)" if iterative else "",
+                )
+            assert found[key]["n_pairs"] == int(row["n_pairs"] if case == SYNTHETIC else row["n"])
 
 
 # --- ruptures -----------------------------------------------------------------------------------
