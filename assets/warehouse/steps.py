@@ -205,7 +205,9 @@ class _Mixed:
         }
         rounded = {name: round(value, digits) + 0.0 for name, value in found.items()}
         unit = {"trend": sd_y / sd_t, "trend_se": sd_y / sd_t}
-        told: dict[str, float | None] = {name: value * unit.get(name, sd_y) for name, value in rounded.items()}
+        told: dict[str, float | None] = {
+            name: value * unit.get(name, sd_y) for name, value in rounded.items()
+        }
         told["level"] = mean_y + rounded["level"] * sd_y
         return told
 
