@@ -10,6 +10,7 @@ from typing import Annotated, Optional
 import typer
 
 from dyadlog.orchestration import steward_commands
+from dyadlog.orchestration.plot_commands import plot
 from dyadlog.orchestration.steward_commands import HERE, StudyOption
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
 
@@ -239,6 +240,7 @@ def explain(
     show_explanation(read_study(study), mart, words, as_json=as_json, as_of=as_of)
 
 
+app.add_typer(plot, name="plot")
 app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_commands.release_held)
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
 app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)

@@ -21,7 +21,7 @@ from dyadlog.schemas.marts import contracts
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ["schemas", "assets", "orchestration"]
-ROOMS = ["event_log", "intake", "warehouse", "quality", "erasure", "simulation"]
+ROOMS = ["event_log", "intake", "warehouse", "pictures", "quality", "erasure", "simulation"]
 
 
 def imports(path: Path) -> set[str]:

@@ -16,7 +16,7 @@ from tests.conftest import Lab, client, phq, rating, session
 COMMANDS = (
     *("init", "simulate", "score", "night", "check", "sql", "ask", "build", "history", "explain", "status"),
     *("release-held", "void"),
-    *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve"),
+    *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve", "plot"),
 )
 
 

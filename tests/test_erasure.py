@@ -192,6 +192,8 @@ def test_the_whole_study_folder_after_real_nights(lab: Lab, dyadlog: Any) -> Non
     before = holding(lab.folder)
     assert {name.split("/")[0] for name in before} == {"landing", "log", "marts", "quarantine", "state"}
     dyadlog("build", "--as-of", "3", "-s", lab.folder)
+    assert dyadlog("plot", "dyad", "site-a", GONE, "-s", lab.folder, "--as-of", "3").code == 0
+    assert GONE in (lab.folder / "pictures/site-a" / f"{GONE}.html").read_text()
     waiting = dyadlog("erase", "-s", lab.folder)
     assert (waiting.code, waiting.out) == (1, f"site-a {GONE}: asked for by a withdrawal of consent\n")
 
@@ -200,7 +202,12 @@ def test_the_whole_study_folder_after_real_nights(lab: Lab, dyadlog: Any) -> Non
     assert holding(lab.folder) == set()
     (page,) = (lab.folder / "erasures").iterdir()
     assert GONE not in done.out
-    for said in ("A. Steward", "release 2026-a was cut before", "removed: landing/site-a/packed-1.ndjson.gz"):
+    for said in (
+        "A. Steward",
+        "release 2026-a was cut before",
+        "removed: landing/site-a/packed-1.ndjson.gz",
+        "removed: pictures/",
+    ):
         assert said in done.out
         assert said.removeprefix("removed: ") in page.read_text()
     assert prove(lab) == len(open_log(lab.study).commits())

@@ -1,4 +1,4 @@
-"""Takes a person out of what was derived from the log: builds of the marts, memory, run history, pages."""
+"""Takes a person out of what was derived from the log: builds of the marts, memory, run history, pages, pictures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadlog.assets.warehouse.published import marts_folder
+from dyadlog.assets.warehouse.published import marts_folder, pictures_folder
 from dyadlog.schemas.study import Study
 
 # What of `state/` says nothing about anybody: how the last night went.
@@ -53,6 +53,15 @@ def clear_pages(study: Study, client_id: str) -> list[str]:
             path.unlink()
             removed.append(path.relative_to(study.folder).as_posix())
     return removed
+
+
+def clear_pictures(study: Study) -> list[str]:
+    """Drop all pictures, also those of the study: what can be drawn again need not be searched. Their names are not told, they name persons."""
+    folder = pictures_folder(study)
+    if not folder.exists():
+        return []
+    shutil.rmtree(folder)
+    return [f"{folder.name}/"]
 
 
 def releases(study: Study) -> list[str]:

@@ -8,7 +8,13 @@ from datetime import datetime
 from pathlib import Path
 
 from dyadlog.assets.erasure.certificate import Certificate, keep
-from dyadlog.assets.erasure.derived import clear_builds, clear_memory, clear_pages, releases
+from dyadlog.assets.erasure.derived import (
+    clear_builds,
+    clear_memory,
+    clear_pages,
+    clear_pictures,
+    releases,
+)
 from dyadlog.assets.erasure.pending import landed_files
 from dyadlog.assets.event_log.erase import erase
 from dyadlog.assets.event_log.log import EventLog
@@ -70,6 +76,8 @@ def erase_person(
         rebuild(log)
     removed += clear_builds(study, commit.seq)
     removed += clear_pages(study, client_id)
+    wait_for_builds(study)
+    removed += clear_pictures(study)
     todo = []
     for path in landed_files(study, log, site_id, tag):
         name = path.relative_to(study.folder).as_posix()
@@ -151,5 +159,5 @@ def _elsewhere(log: EventLog, commit: Commit, client_id: str) -> list[str]:
     return [
         *found,
         f"the site {site_id}: leave the person out of exports, and erase its own copies",
-        "backups, and copies of marts, reports and releases outside the study folder: make new ones, remove the old",
+        "backups, and copies of marts, reports, pictures and releases outside the study folder: make new ones, remove the old",
     ]

@@ -1,40 +1,25 @@
 """Lines per delivery over time as a small inline SVG.
 
-Drawn only where it shows something that the table beside it does not: rhythm and gaps. The colours are the
-page's own (CSS variables), so that light, dark and print all fit, and held-back lines are hatched, so that colour
-is not the only carrier. Matplotlib is imported when a chart is drawn, because the import takes long.
+Drawn only where it shows something that the table beside it does not: rhythm and gaps. Held-back lines
+are hatched, so that colour is not the only carrier.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from dyadlog.assets.pictures.canvas import ACCENT, BAD, MUTED, PAPER, SOFT, figure, inline, quiet
 from dyadlog.assets.quality.facts import File
 from dyadlog.assets.quality.words import counted, day, number, short_day
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 DAYS_SHOWN = 42
 WEEKS_SHOWN = 26
-
-# Matplotlib wants colours, the page has variables: unlikely colours stand in for them.
-_VARIABLES = {
-    "#010203": "--ink",
-    "#010204": "--muted",
-    "#010205": "--rule",
-    "#010206": "--accent",
-    "#010207": "--accent-soft",
-    "#010208": "--bad",
-    "#010209": "--paper",
-}
-_INK, _MUTED, _RULE, _ACCENT, _SOFT, _BAD, _PAPER = _VARIABLES
 
 
 @dataclass(frozen=True)
@@ -114,38 +99,9 @@ def _step(shown: Sequence[Period]) -> int:
 
 
 def _draw(shown: Sequence[Period]) -> str:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "dyadlog",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 8,
-        "hatch.linewidth": 1.2,
-        "hatch.color": _BAD,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(7.6, 1.55), facecolor="none")
-        FigureCanvasSVG(figure)
-        _bars(_axes(figure), shown)
-        out = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    return _inline(out.getvalue())
-
-
-def _axes(figure: Figure) -> Axes:
-    axes = figure.add_axes((0.055, 0.16, 0.94, 0.78))
-    axes.set_facecolor("none")
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(length=0, colors=_MUTED)
-    axes.yaxis.grid(visible=True, color=_RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    return axes
+    with figure(1.55) as drawn:
+        _bars(quiet(drawn.add_axes((0.055, 0.16, 0.94, 0.78))), shown)
+        return inline(drawn)
 
 
 def _bars(axes: Axes, shown: Sequence[Period]) -> None:
@@ -154,13 +110,13 @@ def _bars(axes: Axes, shown: Sequence[Period]) -> None:
     had = [period.already_had for period in shown]
     held = [period.held_back for period in shown]
     below = [a + b for a, b in zip(accepted, had, strict=True)]
-    _stack(axes, [0] * len(shown), accepted, color=_ACCENT)
-    _stack(axes, accepted, had, color=_SOFT, edgecolor=_ACCENT, linewidth=0.6)
-    _stack(axes, below, held, color=_PAPER, edgecolor=_BAD, linewidth=0.8, hatch="////")
+    _stack(axes, [0] * len(shown), accepted, color=ACCENT)
+    _stack(axes, accepted, had, color=SOFT, edgecolor=ACCENT, linewidth=0.6)
+    _stack(axes, below, held, color=PAPER, edgecolor=BAD, linewidth=0.8, hatch="////")
     silent = [place for place, period in zip(places, shown, strict=True) if not period.files]
     top = max(period.lines for period in shown)
     # A hollow ring on the base line: nothing came. An empty place would look like a small bar.
-    axes.plot(silent, [top * 0.03] * len(silent), "o", ms=3, mfc="none", mec=_MUTED, mew=0.8, clip_on=False)
+    axes.plot(silent, [top * 0.03] * len(silent), "o", ms=3, mfc="none", mec=MUTED, mew=0.8, clip_on=False)
     axes.set_xlim(-0.6, max(len(shown), 8) - 0.4)
     axes.set_ylim(0, top * 1.06)
     axes.set_yticks([0, _round_figure(top)], ["0", number(_round_figure(top))])
@@ -181,15 +137,3 @@ def _round_figure(top: int) -> int:
     """The largest of 1, 2, 5 times a power of ten that is not above `top`."""
     power = int("1" + "0" * (len(str(top)) - 1))
     return max(step * power for step in (1, 2, 5) if step * power <= top)
-
-
-def _inline(text: str) -> str:
-    """The drawing as a part of the page: its colours and its type, no addresses, no fixed size."""
-    svg = text[text.index("<svg") :]
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    svg = re.sub(r" font-family: [^;]+;", "", svg)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]+"', "", svg)
-    svg = re.sub(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
-    return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)

@@ -117,7 +117,7 @@ def site_page(report: SiteReport, peers_sites: int) -> str:
     drawing = chart(report.rhythm)
     differing = [one for one in report.changes.findings if one.cause or one.status == "unknown"]
     unchanged = [one for one in report.changes.findings if one not in differing]
-    return _render(
+    return render(
         "site.html.j2",
         report=report,
         origin=report.origin,
@@ -152,12 +152,12 @@ def _troubled_first(files: Sequence[File]) -> list[File]:
 
 def nights_page(report: SiteReport, nights: Sequence[PastNight]) -> str:
     """The list of a site's nights."""
-    return _render("nights.html.j2", report=report, origin=report.origin, nights=nights)
+    return render("nights.html.j2", report=report, origin=report.origin, nights=nights)
 
 
 def checks_page(study: Study, report: SiteReport) -> str:
     """What each check means, with the figures of the study."""
-    return _render(
+    return render(
         "checks.html.j2",
         report=report,
         origin=report.origin,
@@ -168,8 +168,9 @@ def checks_page(study: Study, report: SiteReport) -> str:
 
 def night_page(sheet: NightSheet, linked: Sequence[str]) -> str:
     """The night sheet; `linked` names the sites whose page of this night exists."""
-    return _render("night.html.j2", sheet=sheet, origin=sheet.origin, linked=set(linked))
+    return render("night.html.j2", sheet=sheet, origin=sheet.origin, linked=set(linked))
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
+    """A page from a template of `templates/`."""
     return _environment().get_template(template).render(values).rstrip() + "\n"

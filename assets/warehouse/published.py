@@ -54,6 +54,11 @@ def as_of_file(study: Study, head: Head) -> Path:
     return marts_folder(study) / "as-of" / f"{build_key(study, head)}.duckdb"
 
 
+def pictures_folder(study: Study) -> Path:
+    """Where pictures of the marts lie; may be thrown away, they can be drawn again."""
+    return study.folder / "pictures"
+
+
 def current(study: Study) -> Path | None:
     """The file that analysts see now, as a path that stays the same after the next switch."""
     link = marts_folder(study) / "current.duckdb"
@@ -62,14 +67,14 @@ def current(study: Study) -> Path | None:
 
 @contextmanager
 def under_way(study: Study) -> Iterator[None]:
-    """Say that marts are being built, so that an erasure can wait for those that began before it."""
+    """Say that marts are being built or drawn, so that an erasure can wait for what began before it."""
     with (marts_folder(study) / ".building").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield
 
 
 def wait_for_builds(study: Study) -> None:
-    """Return when all builds that were under way have ended."""
+    """Return when all building and drawing that was under way has ended."""
     if marts_folder(study).is_dir():
         with (marts_folder(study) / ".building").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
