@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from math import pi, sqrt
+from math import gamma, pi, sqrt
 from pathlib import Path
 
 import duckdb
@@ -36,7 +36,15 @@ ruptures:
   - {id: frozen, preset: drop_mean_sd_k1, reference_sd: 4.0}
 """
 USUAL = ("drop_own_sd_k1", "drop_own_sd_k2", "drop_mean_sd_k1", "drop_mean_sd_k2", "drop_stricter_sd_k1")
-USUAL += ("drop_stricter_sd_k2", "chart_k1", "chart_k1.5", "chart_k2", "chart_k3", "chart_k2_qcc")
+USUAL += (
+    "drop_stricter_sd_k2",
+    "chart_k1",
+    "chart_k1.5",
+    "chart_k2",
+    "chart_k3",
+    "chart_k2_qcc",
+    "chart_k2_sd",
+)
 USUAL += ("sudden_drop", "fall_within_session", "fall_between_sessions")
 
 # Session number -> rating before and after it; None where it was not given.
@@ -85,11 +93,14 @@ def sudden(points: list[tuple[int, int]]) -> Iterator[tuple[int, Found]]:
             yield session, Found(before, *outcome(later, 3))
 
 
-def chart(points: list[tuple[int, int]], k: float, d2: float) -> Iterator[tuple[int, Found]]:
+def chart(points: list[tuple[int, int]], k: float, d2: float | None) -> Iterator[tuple[int, Found]]:
+    """Sigma from the moving ranges, or (without d2) from the SD and its expected bias in normal data."""
     scores = [y for _, y in points]
-    mean = statistics.fmean(scores)
-    ranges = [abs(b - a) for a, b in pairwise(scores)]
-    sigma = statistics.fmean(ranges) / d2
+    mean, n = statistics.fmean(scores), len(scores)
+    if d2 is None:
+        sigma = statistics.stdev(scores) / (sqrt(2 / (n - 1)) * gamma(n / 2) / gamma((n - 1) / 2))
+    else:
+        sigma = statistics.fmean(abs(b - a) for a, b in pairwise(scores)) / d2
     for place, (session, score) in enumerate(points):
         if round(mean - k * sigma - score, 9) > 0:
             later = [(s, round(y - mean, 9) >= 0) for s, y in points[place + 1 :]]
@@ -152,6 +163,7 @@ def oracle(courses: list[Series]) -> dict[tuple[str, str, str, int], Found]:
                     some = chart(points, k, 2 / sqrt(pi))  # type: ignore[arg-type]
                     found += [(f"chart_k{k}", one) for one in some]
                 found += [("chart_k2_qcc", one) for one in chart(points, 2, 1.128)]  # type: ignore[arg-type]
+                found += [("chart_k2_sd", one) for one in chart(points, 2, None)]  # type: ignore[arg-type]
             told |= {(f"c{client}", rule, occasion, session): what for rule, (session, what) in found}
     for client, series in enumerate(courses):
         after = [(s, post) for s, (_, post) in sorted(series.items()) if post is not None]

@@ -55,6 +55,18 @@ def clear_pages(study: Study, client_id: str) -> list[str]:
     return removed
 
 
+def clear_corrections(study: Study, site_id: str, before: int) -> list[str]:
+    """Drop the tables of corrections that the site was given on nights before a commit: they hold event ids, which tell nothing of whom they are."""
+    old = [
+        path
+        for path in sorted((study.folder / "reports" / site_id).glob("*/corrections.csv"))
+        if int(path.parent.name.rpartition("-")[2]) < before
+    ]
+    for path in old:
+        path.unlink()
+    return [path.relative_to(study.folder).as_posix() for path in old]
+
+
 def clear_pictures(study: Study) -> list[str]:
     """Drop all pictures, also those of the study: what can be drawn again need not be searched. Their names are not told, they name persons."""
     folder = pictures_folder(study)

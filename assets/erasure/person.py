@@ -10,6 +10,7 @@ from pathlib import Path
 from dyadlog.assets.erasure.certificate import Certificate, keep
 from dyadlog.assets.erasure.derived import (
     clear_builds,
+    clear_corrections,
     clear_memory,
     clear_pages,
     clear_pictures,
@@ -75,6 +76,7 @@ def erase_person(
     if current(study):
         rebuild(log)
     removed += clear_builds(study, commit.seq)
+    removed += clear_corrections(study, site_id, commit.seq)
     removed += clear_pages(study, client_id)
     wait_for_builds(study)
     removed += clear_pictures(study)

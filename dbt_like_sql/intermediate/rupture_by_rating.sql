@@ -16,8 +16,11 @@ measured as (
     rule.rule_id,
     rule.family,
     rule.repair_window,
-    case rule.family
-      when 'chart' then rating.mean_range / rule.d2
+    case
+      when rule.family = 'chart' and rule.spread is null then rating.mean_range / rule.d2
+      -- SD / c4(n), without bias in normal data
+      when rule.family = 'chart'
+        then rating.own_sd / (sqrt(2 / (rating.n_ratings - 1)) * exp(lgamma(rating.n_ratings / 2) - lgamma((rating.n_ratings - 1) / 2)))
       else case rule.spread
         when 'own' then rating.own_sd
         when 'mean' then coalesce(rule.reference_sd, reference.mean_own_sd)

@@ -6,7 +6,7 @@
 -- No rule is the right one: on the same 1,157 ratings they find 13 to 216 ruptures. Never add rows of two rules or sources.
 -- Scores in `score` and `previous_score` are as rated; `drop_size` and `threshold` are positive where the alliance got worse.
 --   drop      fall since the last rating there is, at least k x spread; the largest `session_gap` is for the analyst to choose
---   chart     rating below mean - k x sigma of the course, sigma = mean moving range / d2; `drop_size` is mean - rating
+--   chart     rating below mean - k x sigma of the course, sigma = mean moving range / d2 or SD / c4(n); `drop_size` is mean - rating
 --   sudden    fall between neighbouring session numbers of at least so many points and so many per cent
 --   within    fall from before to after the session; between: from after the last rated session to before this one
 --   reports, markers, codes: `intensity` is what was reported, or the greatest significance of a marker

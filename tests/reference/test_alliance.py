@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
+from statistics import linear_regression
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from tests.conftest import Lab
 from tests.reference.case import Case, Compared, ident, needs_reference, number, read
@@ -34,6 +38,7 @@ STUDY: dict[str, Any] = {
     "ruptures": [
         *({"id": ours, "preset": preset, "min_ratings": 2} for ours, preset in DROPS.items()),
         *({"id": f"qcc_{k}", "preset": f"chart_k{k}_qcc", "min_ratings": 2} for k in SIGMAS),
+        *({"id": f"qcc_sd_{k}", "preset": f"chart_k{k}_sd", "min_ratings": 2} for k in ("2", "3")),
         {"id": "sudden", "preset": "sudden_drop", "points_of_range": 6 / 20000, "percent": 0.0},
         {"id": "sudden_10", "preset": "sudden_drop", "points_of_range": 6 / 20000, "percent": 10.0},
     ],
@@ -202,6 +207,23 @@ def test_residuals_of_own_lines_and_lags_by_session_number(lab: Lab, compared: C
     )
     lagged = {(client, session + 1): row["within"] for (client, session), row in within.items()}
     rows = read(DEMEAN, "expected_lag1.csv")
+    outcomes = {
+        (client, session): score
+        for client, session, score in lab.rows(
+            "select client_id, session_number, score_lag1 from marts.alliance_session "
+            "where instrument = 'outcome-as-alliance' and site_id = 'demean'"
+        )
+    }
+    compared.same(
+        DEMEAN,
+        "outcome of the session before",
+        (
+            (key, number(row["bdi_lag1"]), outcomes.get(key))
+            for row in rows
+            for key in [(ident(row["id"]), int(row["session"]))]
+            if number(row["bdi"]) is not None
+        ),
+    )
     compared.same(
         DEMEAN,
         "alliance of the session before",
@@ -250,13 +272,77 @@ def test_slopes_within_and_between(lab: Lab, compared: Compared) -> None:
             for c, row in expected.items()
         ),
     )
-    (within,) = (
-        row["value"]
-        for row in read(DEMEAN, "expected_within_between_slopes.csv")
-        if row["estimator"] == "within_fixed_effects_slope"
+    compared.same(
+        DEMEAN,
+        "slope within persons",
+        ((c, number(row["slope"]), sums[ident(c)][1] / sums[ident(c)][0]) for c, row in expected.items()),
     )
-    slope = sum(s[1] for s in sums.values()) / sum(s[0] for s in sums.values())
-    compared.same(DEMEAN, "fixed effects slope", [("slope", number(within), slope)])
+    within = sum(s[1] for s in sums.values()) / sum(s[0] for s in sums.values())
+    between, pooled = (
+        linear_regression(*zip(*v, strict=True)) for v in (means.values(), chain(*own.values()))
+    )
+    mine = {
+        "within_fixed_effects_slope": within,
+        "between_means_slope": between.slope,
+        "between_means_intercept": between.intercept,
+        "pooled_ols_slope": pooled.slope,
+    }
+    rows = read(DEMEAN, "expected_within_between_slopes.csv")
+    compared.same(
+        DEMEAN,
+        "slopes within, between, pooled",
+        ((row["estimator"], number(row["value"]), mine[row["estimator"]]) for row in rows),
+    )
+
+
+def test_a_lagged_mixed_model_over_the_long_table(lab: Lab, compared: Compared) -> None:
+    """The marts give the table, not the model: here the model is fitted, by REML with an intercept per person, as lme4 does."""
+    rows = lab.rows(
+        "select y.client_id, y.score, 1.0, x.within, x.client_mean, y.score_lag1, y.session_number "
+        "from marts.alliance_session as y inner join marts.alliance_session as x "
+        "on y.site_id = x.site_id and y.client_id = x.client_id and y.session_number - 1 = x.session_number "
+        "where y.instrument = 'outcome-as-alliance' and x.instrument = 'measure' and y.site_id = 'demean' "
+        "and y.score_lag1 is not null order by 1, 7"
+    )
+    expected = read(DEMEAN, "expected_lmer_lagged.csv")
+    table = np.array([row[1:] for row in rows], dtype=float)
+    people = sorted({row[0] for row in rows})
+    assert {(len(rows), len(people))} == {(int(row["n_rows"]), int(row["n_id"])) for row in expected}
+    y, x = table[:, 0], table[:, 1:]
+    of = np.array([[row[0] == person for person in people] for row in rows], dtype=float)
+    n, k = x.shape
+
+    def solved(ratio: float) -> tuple[Any, Any, float, float]:
+        """Coefficients, their errors, residual variance and REML criterion at a ratio of the variances."""
+        covariance = np.eye(n) + ratio * of @ of.T
+        weighed = np.linalg.solve(covariance, x)
+        inverse = np.linalg.inv(x.T @ weighed)
+        slopes = inverse @ weighed.T @ y
+        left = y - x @ slopes
+        variance = left @ np.linalg.solve(covariance, left) / (n - k)
+        determinants = np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(inverse)[1]
+        return (
+            slopes,
+            np.sqrt(np.diag(inverse) * variance),
+            variance,
+            determinants + (n - k) * np.log(variance),
+        )
+
+    best = minimize_scalar(
+        lambda ratio: solved(ratio)[3], bounds=(0, 1), method="bounded", options={"xatol": 1e-9}
+    )
+    slopes, errors, *_ = solved(best.x)
+    for name, column, mine in (("estimate", "Estimate", slopes), ("se", "Std..Error", errors)):
+        compared.same(
+            DEMEAN,
+            f"lagged mixed model: {name}",
+            (
+                (row["term"], number(row[column]), float(value))
+                for row, value in zip(expected, mine, strict=True)
+            ),
+            tolerance=1e-4,
+            note="iterative (lme4)",
+        )
 
 
 def test_lines_of_persons(lab: Lab, compared: Compared) -> None:
@@ -304,6 +390,56 @@ def test_lines_of_persons(lab: Lab, compared: Compared) -> None:
                 (row["client_id"], number(row[theirs]), None if value is None else float(value))
                 for row in read(SYNTHETIC, "expected_client_summary.csv")
                 for value in [found[row["client_id"]][ours]]
+            ),
+        )
+
+
+def test_scores_and_shares_of_variance_of_a_course(lab: Lab, compared: Compared) -> None:
+    """What the marts do not hold as a column follows from two: the rating of session 5; r2 from the slope and its error."""
+    at_5 = dict(
+        lab.rows(
+            "select client_id, score from marts.alliance_session where session_number = 5 "
+            "and (site_id = 'slopes' or (instrument = 'wai' and rater = 'client'))"
+        )
+    )
+    rows = read(SLOPES, "expected_person_ols.csv")
+    for case, column, keys in (
+        (SLOPES, "value_at_5", [(ident(row["dataset"] + row["id"]), row) for row in rows]),
+        (
+            SYNTHETIC,
+            "s5",
+            [(row["client_id"], row) for row in read(SYNTHETIC, "expected_client_summary.csv")],
+        ),
+    ):
+        compared.same(
+            case, "course: session 5", ((key, number(row[column]), at_5.get(key)) for key, row in keys)
+        )
+    found = rows_of(lab, "marts.alliance_dyad", "client_id | slope slope_se n_ratings", "site_id = 'slopes'")
+    compared.same(
+        SLOPES,
+        "course: r2",
+        (
+            (key, number(row["r2"]), t2 / (t2 + own["n_ratings"] - 2))
+            for row in rows
+            for key in [ident(row["dataset"] + row["id"])]
+            for own in [found[key]]
+            if own["n_ratings"] > 2
+            for t2 in [(own["slope"] / own["slope_se"]) ** 2]
+        ),
+    )
+    lines = rows_of(
+        lab,
+        "marts.alliance_dyad",
+        "client_id | slope intercept",
+        "site_id = 'demean' and instrument = 'measure'",
+    )
+    for name in ("slope", "intercept"):
+        compared.same(
+            DEMEAN,
+            f"line: {name}",
+            (
+                (row["id"], number(row[name]), lines[ident(row["id"])][name])
+                for row in read(DEMEAN, "expected_detrended_rq.csv")
             ),
         )
 
@@ -376,6 +512,14 @@ def test_truth_and_bias(lab: Lab, compared: Compared) -> None:
                 for row in rows
             ),
         )
+    compared.same(
+        PAIRS,
+        "truth and bias: mean of the truth",
+        (
+            (row["term"], number(row["truth_mean"]), whole[ident(row["dataset"])]["client_mean"])
+            for row in rows
+        ),
+    )
     found = rows_of(
         lab,
         "marts.alliance_congruence",
@@ -422,6 +566,14 @@ def test_truth_and_bias_over_all_dyads(lab: Lab, compared: Compared) -> None:
                     note="iterative (lme4)" if iterative else "",
                 )
             assert found[key]["n_pairs"] == int(row["n_pairs"] if case == SYNTHETIC else row["n"])
+            if case == PAIRS:
+                compared.same(
+                    case,
+                    f"{key[1]} {key[2]}: sigma",
+                    [(key, number(row["sigma"]), found[key]["sigma"])],
+                    tolerance=1e-4,
+                    note="iterative (lme4)",
+                )
 
 
 # --- ruptures -----------------------------------------------------------------------------------
@@ -548,6 +700,46 @@ def test_control_charts_by_qcc(lab: Lab, compared: Compared, case: str) -> None:
     )
 
 
+def test_control_charts_of_the_sd_by_qcc(lab: Lab, compared: Compared) -> None:
+    found = rows_of(
+        lab,
+        "marts.rupture_event",
+        "client_id rule_id session_number | spread threshold",
+        "instrument = 'charts' and source = 'client' and rule_id like 'qcc_sd%'",
+    )
+
+    def key(row: dict[str, str]) -> tuple[str, str]:
+        return ident(row["dataset"] + row["id"]), f"qcc_sd_{row['nsigmas']}"
+
+    limits = {key(row): row for row in read(CHARTS, "expected_limits.csv") if row["std_dev_method"] == "SD"}
+    compared.same(
+        CHARTS,
+        "chart (SD): below the limit",
+        (
+            (when, row["below_lcl"] == "TRUE", when in found)
+            for row in read(CHARTS, "expected_points.csv")
+            if row["std_dev_method"] == "SD"
+            for when in [(*key(row), int(row["occasion"]))]
+        ),
+    )
+    for name, theirs in (("sigma", "std_dev"), ("lower limit", "lcl")):
+        compared.same(
+            CHARTS,
+            f"chart (SD): {name}",
+            (
+                (
+                    when,
+                    number(limits[when[:2]][theirs]),
+                    row["spread"]
+                    if name == "sigma"
+                    else float(limits[when[:2]]["center"]) - row["threshold"],
+                )
+                for when, row in found.items()
+            ),
+            note="of courses below it",
+        )
+
+
 # --- response surface ------------------------------------------------------------------------------
 
 RSA = "response_surface_rsa"
@@ -595,6 +787,18 @@ def test_response_surfaces_by_lm_and_rsa(tmp_path: Path, compared: Compared) -> 
         ),
         tolerance=1e-4,
         note="iterative (lavaan)",
+    )
+    compared.same(
+        RSA,
+        "RSA(full): se",
+        (
+            (key(row), number(row["se"]), mine["se"] * (1 - 6 / mine["n_dyads"]) ** 0.5)
+            for row in rows
+            if row not in by_lm
+            for mine in [found[key(row)]]
+        ),
+        tolerance=1e-4,
+        note="iterative (lavaan): n in place of n - 6",
     )
     for ours in ("r2", "sigma"):
         compared.same(
