@@ -190,16 +190,19 @@ def test_stricter_rules_find_fewer_ruptures(box: Box) -> None:
         assert found["drop_own_sd_k1", source] > found["drop_own_sd_k2", source]
 
 
-def seen(box: Box, rater: str) -> tuple[float, float, float]:
+def seen(box: Box, rater: str, years: float = 10.0) -> tuple[float, float, float]:
     """Share of held sessions in rupture, and how often a rater reports one of these and one of the others."""
     in_rupture = float(box.truth("session").filter(status="held")["in_rupture"].mean())  # type: ignore[arg-type]
     p = box.parameters
-    return in_rupture, share(p.number(f"report.{rater}_logit")), p.number("report.false_share")
+    of_experience = p.number("report.of_experience") if rater == "therapist" else 0.0
+    sees = share(p.number(f"report.{rater}_logit") + of_experience * (years - 10) / 10)
+    return in_rupture, sees, p.number("report.false_share")
 
 
-def test_reports_of_clients_come_as_often_as_they_were_made(box: Box) -> None:
-    in_rupture, sees, imagines = seen(box, "client")
-    (row,) = (r for r in box.ask(9) if r["rule_id"].startswith("reported") and r["source"] == "client")
+@pytest.mark.parametrize("rater", ["client", "therapist"])
+def test_reports_come_as_often_as_they_were_made(box: Box, rater: str) -> None:
+    in_rupture, sees, imagines = seen(box, rater)
+    (row,) = (r for r in box.ask(9) if r["rule_id"].startswith("reported") and r["source"] == rater)
     expected = in_rupture * sees + (1 - in_rupture) * imagines
     assert row["per_ten_sessions"] / 10 == pytest.approx(expected, rel=0.15)
 
@@ -239,6 +242,19 @@ def test_experience_bands_cover_all_therapists_with_a_report(box: Box) -> None:
         "select count(*) from marts.therapist where years_experience is not null"
     ).fetchall()
     assert sum(row["n_therapists"] for row in rows) == n
+
+
+def test_each_band_of_experience_recognises_as_much_as_its_years_say(box: Box) -> None:
+    in_rupture, sees, imagines = seen(box, "client")
+    true, false = in_rupture * sees, (1 - in_rupture) * imagines
+    for row, years in zip(box.ask(21), ("< 3", "between 3 and 9", ">= 10"), strict=True):
+        ((mean,),) = box.duck.execute(
+            f"select avg(years_experience) from marts.therapist where years_experience {years}"
+        ).fetchall()
+        recognises = seen(box, "therapist", mean)[1]
+        expected = (true * recognises + false * imagines) / (true + false)
+        error = math.sqrt(expected * (1 - expected) / row["n_reported"])
+        assert abs(row["recognised"] - expected) < 2.5 * error, row["years"]
 
 
 def test_withdrawal_is_the_more_frequent_marker(box: Box) -> None:
@@ -283,7 +299,16 @@ def test_rates_of_interviewers_add_up(box: Box) -> None:
     ((passages,),) = box.duck.sql(
         "select sum(n_passages) from marts.recall_code where minutes > 0"
     ).fetchall()
-    assert sum(row["passages"] for row in box.ask(18)) == passages
+    rows = box.ask(18)
+    assert sum(row["passages"] for row in rows) == passages
+    # Interviewers do not differ in the simulation: no ratio is further from 1 than two counts by chance.
+    for row in rows:
+        others = [
+            r for r in rows if (r["site_id"], r["code"]) == (row["site_id"], row["code"]) and r is not row
+        ]
+        counts = row["passages"], sum(r["passages"] for r in others)
+        if min(counts) > 4:
+            assert abs(math.log(row["ratio"])) < 3.5 * math.sqrt(1 / counts[0] + 1 / counts[1]), row
 
 
 def test_sessions_with_the_therapists_task_far_above_the_clients(box: Box) -> None:
@@ -296,6 +321,13 @@ def test_thirds_of_interpersonal_problems(box: Box) -> None:
     sizes = [row["n_experienced"] + row["n_others"] for row in box.ask(20)]
     assert len(sizes) == 3
     assert max(sizes) - min(sizes) < 0.1 * sum(sizes)
+    # Experience changes nothing of the level, in no third.
+    ((sd,),) = box.duck.execute(
+        "select stddev_samp(mean) from marts.alliance_dyad where rater = 'client' and scale = 'total'"
+    ).fetchall()
+    for row in box.ask(20):
+        error = sd * math.sqrt(1 / row["n_experienced"] + 1 / row["n_others"])
+        assert abs(row["difference"]) < 2.5 * error
 
 
 # --- outcome, staying, data -------------------------------------------------------------------
