@@ -50,7 +50,7 @@ def coder_agreement(
         * kappa, kappa_linear, kappa_quadratic: two coders (Cohen 1960, 1968)
         * kappa_light, kappa_conger: three coders or more (Light 1971, Conger 1980)
         * kappa_fleiss: any coders, the same number for each unit (Fleiss 1971)
-        * icc_1, icc_2_1, icc_3_1: single ratings (Shrout & Fleiss 1979)
+        * icc_1, icc_2_1, icc_3_1: single ratings (Shrout & Fleiss 1979); icc_1_k, icc_2_k, icc_3_k: means over the coders
         * alpha_nominal, alpha_ordinal, alpha_interval, alpha_ratio: with missing ratings (Krippendorff 2011)
 
         agreement, kappa_fleiss and icc_1 take the units with the most frequent number of coders (the larger of two equally
@@ -90,7 +90,10 @@ def _all(ratings: Ratings, labels: bool) -> Iterator[tuple[str, Estimate | None,
         asked += [(name, what, whole, size) for name, what in named.items()]
     for name, what, rows, coders in asked:
         if not labels or name in _OF_LABELS:
-            yield name, what(rows), len(rows), coders
+            found = what(rows)
+            yield name, found, len(rows), coders
+            if name in _OF_MEANS:
+                yield _OF_MEANS[name], found and stepped_up(found, coders), len(rows), coders
     for metric in ("nominal",) if labels else _METRICS:
         yield f"alpha_{metric}", krippendorff(list(ratings.values()), metric), len(ratings), size
 
@@ -234,6 +237,16 @@ def icc_agreement(rows: list[list[float]]) -> Estimate | None:
     )
 
 
+def stepped_up(single: Estimate, k: int) -> Estimate | None:
+    """The coefficient of the mean of k coders from that of one (Spearman and Brown), limits likewise."""
+
+    def step(value: float | None) -> float | None:
+        return None if value is None or not 1 + (k - 1) * value > 0 else k * value / (1 + (k - 1) * value)
+
+    value = step(single[0])
+    return None if value is None else (value, step(single[1]), step(single[2]))
+
+
 def _mean_squares(table: Floats) -> tuple[float, float, float]:
     """Of units, of coders, and of what is left."""
     n, k = table.shape
@@ -321,5 +334,6 @@ _TWO_WAY: dict[str, Callable[[list[list[float]]], Estimate | None]] = {
     "icc_2_1": icc_agreement,
     "icc_3_1": icc_consistency,
 }
+_OF_MEANS = {"icc_1": "icc_1_k", "icc_2_1": "icc_2_k", "icc_3_1": "icc_3_k"}
 _OF_LABELS = ("agreement", "kappa", "kappa_light", "kappa_conger", "kappa_fleiss")
 _METRICS = ("nominal", "ordinal", "interval", "ratio")

@@ -16,6 +16,7 @@
 --        kappa_light     mean kappa of all pairs; kappa_conger: chance by each coder's own shares; three coders or more
 --        kappa_fleiss    coders may change from session to session
 --        icc_1           ICC(1), coders may change; icc_2_1: ICC(2,1) = ICC(A,1), absolute agreement; icc_3_1: ICC(3,1) = ICC(C,1)
+--        icc_1_k, icc_2_k, icc_3_k   the same for the mean over the n_coders, as marts.rupture_session takes it
 --        alpha_nominal, _ordinal, _interval, _ratio   Krippendorff's alpha, missing codings allowed
 --        agreement, kappa_fleiss and icc_1 rest on sessions with the usual number of coders (the most frequent one); kappa,
 --        kappa_light, kappa_conger, icc_2_1 and icc_3_1 on sessions that every coder of the row has coded; n_units says how many.
