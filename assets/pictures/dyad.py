@@ -93,7 +93,7 @@ def dyad_picture(course: Course, look: Look) -> Picture:
         _ending(panels, course)
         if course.simulated:
             stamp(drawn)
-        svg = inline(drawn, f"e{''.join(filter(str.isalnum, course.episode_id))}")
+        svg = inline(drawn, f"e-{course.episode_id}")
     return Picture(name, title, svg, _caption(course, look), _COLUMNS, _rows(course))
 
 
@@ -207,18 +207,11 @@ def _ruptures(panel: Axes, lanes: Lanes) -> None:
     signs(panel)
 
 
-# Occasions without a session stand before the first or after the last one.
-_OUTSIDE = {"intake": -1, "end": 1, "follow_up": 1}
-
-
 def _place(score: Score, first: int, last: int) -> float:
+    """Occasions without a session stand before the first or after the last one."""
     if score.session is not None:
         return score.session
-    return (
-        first - 1
-        if _OUTSIDE.get(score.occasion, 1) < 0
-        else last + (1.5 if score.occasion == "follow_up" else 1)
-    )
+    return {"intake": first - 1.0, "follow_up": last + 1.5}.get(score.occasion, last + 1.0)
 
 
 def _outcome(panel: Axes, scores: list[Score], course: Course, first: int, last: int) -> None:
