@@ -59,23 +59,23 @@ create table marts.session as
 select site_id, client_id, episode_id, session_number, therapist_id, null::varchar as format
 from intermediate.questionnaire limit 0
 """
-MODELS = (
-    "intermediate.answer",
-    "marts.instrument_score",
-    "intermediate.rating",
-    "intermediate.alliance_level",
-    "marts.alliance_session",
-    "marts.outcome_score",
-    "intermediate.outcome_pair",
-    "marts.outcome_reference",
-    "marts.outcome_client",
-    "intermediate.session_series",
-    "marts.sudden_gain_interval",
-    "marts.sudden_gain",
-    "marts.site_outcome",
-    "marts.pooled_outcome",
-)
+MADE = ("intermediate.questionnaire", "marts.session")  # directly, above
+WANTED = ("marts.outcome_client", "marts.sudden_gain", "marts.site_outcome")
 SUDDEN = ("intermediate.session_series", "marts.sudden_gain_interval", "marts.sudden_gain")
+
+
+def _needed() -> list[str]:
+    """The wanted models and all they read, in the order in which they are built."""
+    from dyadlog.assets.warehouse.models import models
+
+    found: set[str] = set()
+    left = list(WANTED)
+    while left:
+        name = left.pop()
+        if name in models() and name not in MADE and name not in found:
+            found.add(name)
+            left += models()[name].reads
+    return [name for name in models() if name in found]
 
 
 def build(clients: int, sessions: int) -> dict[str, float]:
@@ -93,7 +93,7 @@ def build(clients: int, sessions: int) -> dict[str, float]:
             for layer in ("intermediate", "marts"):
                 duck.execute(f"create schema {layer}")
             duck.execute(FORMS.replace("$clients", str(clients)).replace("$sessions", str(sessions)))
-            steps = [run_model(duck, models()[name]) for name in MODELS]
+            steps = [run_model(duck, models()[name]) for name in _needed()]
         for step in steps:
             print(f"  {step.model:<32} {step.rows:>10,} rows {step.seconds:8.2f} s", flush=True)
         return {step.model: step.seconds for step in steps}
