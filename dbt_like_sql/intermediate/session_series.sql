@@ -51,9 +51,13 @@ bounded as (
 spread as (
   select
     *,
-    list_transform(
-      range(first_session, last_session + 1), lambda session: scores[nullif(list_position(sessions, session), 0)]
-    ) as places
+    case
+      -- a score in every session: nothing has to be looked for
+      when sessions = range(first_session, last_session + 1) then scores
+      else list_transform(
+        range(first_session, last_session + 1), lambda session: scores[nullif(list_position(sessions, session), 0)]
+      )
+    end as places
   from bounded
   where last_session >= first_session
 )
