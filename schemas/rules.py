@@ -67,6 +67,7 @@ class OutcomeRule(Strict):
     harmed: Literal["functional_to_clinical", "from_functional"] | None = None
     non_reliably_recovered: bool = False
     zero_is_infinite: bool = False
+    package_relevance: bool = False
 
     @model_validator(mode="before")
     @classmethod
