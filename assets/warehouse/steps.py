@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadlog.assets.warehouse import agreement, student, variances
+from dyadlog.assets.warehouse import agreement, consistency, student, variances
 from dyadlog.assets.warehouse.logistic import logistic
 from dyadlog.assets.warehouse.logrank import logrank
 from dyadlog.assets.warehouse.minimum import least
@@ -247,6 +247,11 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "response_surface": SURFACE_STEP,
+    "scale_consistency": (
+        consistency.scale_consistency,
+        ("VARCHAR[]", "BIGINT[]", "BIGINT[]", "DOUBLE[]"),
+        consistency.RESULT,
+    ),
     "t_quantile": (student.t_quantile, ("BIGINT",), "DOUBLE"),
     "beyond_t": (student.beyond_t, ("DOUBLE", "BIGINT"), "DOUBLE"),
     "normal_below": (student.normal_below, ("DOUBLE",), "DOUBLE"),

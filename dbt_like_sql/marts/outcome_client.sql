@@ -24,8 +24,8 @@
 -- residual_gain: post - (a + b pre), regression over the reference sample, in scale points, not turned; residual_gain_z: over
 -- the SD (n - 1) of the residuals; residual_gain_studentised: over its own error s sqrt(1 - 1 / n - z z / (n - 1)), s with
 -- n - 2 (R's rstandard), where the reference is the study.
--- post_index: Hageman & Arrindell's index of the score after treatment against the cut-off; the side is that beyond the
--- critical value. is_clinical_post: surely clinical there, not functional elsewhere.
+-- post_index: Hageman & Arrindell's index of the score after treatment against the cut-off, not turned; beyond the critical
+-- value the side is sure. is_clinical_post: surely clinical there, not functional elsewhere.
 -- `improvement` is the change in the direction of health, whatever the direction of the instrument.
 
 with pair as (
@@ -166,7 +166,7 @@ select
   cutoff,
   is_clinical_pre,
   is_functional_post,
-  case when is_pair then post_index end as post_index,
+  case when is_pair then improvement_sign * post_index end as post_index,
   case when is_pair then is_clinical_post end as is_clinical_post,
   case
     when method is null or is_improved is null then null

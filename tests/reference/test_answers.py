@@ -148,20 +148,53 @@ def test_cronbachs_alpha(tmp_path: Path, compared: Compared) -> None:
         scales.setdefault(row["scale"], []).append(row["item"])
     turned = [row["item"] for row in keys if row["keyed"] == "-1"]
     lab = night(tmp_path, read(ALPHA, "input.csv"), "id", reversed=turned, subscales=scales)
-    names = ("n_clients", "alpha", "mean", "sd")
-    found = {
-        row[0]: dict(zip(names, row[1:], strict=True))
-        for row in lab.rows(f"select scale, {', '.join(names)} from marts.scale_reliability")
+    names = {
+        "n": "n_clients",
+        "raw_alpha": "alpha",
+        "std_alpha": "alpha_standardised",
+        "G6_smc": "lambda_6",
+        "average_r": "mean_r",
+        "mean": "mean",
+        "sd": "sd",
     }
-    theirs = ("n", "raw_alpha", "mean", "sd")
-    compared.same(
-        ALPHA,
-        "alpha, n, mean, sd",
-        (
-            ((row["scale"], name), number(row[name]), float(found[row["scale"]][ours]))
-            for row in read(ALPHA, "expected_alpha.csv")
-            if row["complete_cases_only"] == "TRUE"
-            for ours, name in zip(names, theirs, strict=True)
-        ),
-        note="complete cases; alpha of pairwise covariances is not computed",
-    )
+    rules = {"TRUE": "complete", "FALSE": "pairwise"}
+    found = {
+        row[:2]: dict(zip(names, row[2:], strict=True))
+        for row in lab.rows(
+            f"select rule_id, scale, {', '.join(names.values())} from marts.scale_reliability"
+        )
+    }
+    for name in names:
+        compared.same(
+            ALPHA,
+            f"alpha: {name}",
+            (
+                (key, number(row[name]), float(found[key][name]))
+                for row in read(ALPHA, "expected_alpha.csv")
+                for key in [(rules[row["complete_cases_only"]], row["scale"])]
+            ),
+        )
+    columns = {
+        "n": "n_clients",
+        "raw_r": "item_total_r",
+        "r_drop": "item_rest_r",
+        "mean": "mean",
+        "sd": "sd",
+        "alpha_if_dropped": "alpha_without",
+    }
+    items = {
+        row[:3]: dict(zip(columns, row[3:], strict=True))
+        for row in lab.rows(
+            f"select rule_id, scale, item, {', '.join(columns.values())} from marts.item_statistic"
+        )
+    }
+    for name in columns:
+        compared.same(
+            ALPHA,
+            f"items: {name}",
+            (
+                (key, number(row[name]), float(items[key][name]))
+                for row in read(ALPHA, "expected_item_stats.csv")
+                for key in [(rules[row["complete_cases_only"]], row["scale"], row["item"])]
+            ),
+        )
