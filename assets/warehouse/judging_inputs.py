@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from dyadlog.schemas.norms import total_norms
+from dyadlog.schemas.instruments import TOTAL
+from dyadlog.schemas.norms import scale_norms
 from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
 from dyadlog.schemas.study import Study
 from dyadlog.schemas.sudden import SuddenRule
@@ -34,7 +35,9 @@ _SUDDEN_FLAGS = (
 )
 
 TABLES: dict[str, Columns] = {
-    "study.outcome_rule": {"rule_id": pl.String, **_FORM, "improvement_sign": pl.Int32}
+    "study.severity_band": {**_FORM, "scale": pl.String, "norm_set": pl.String, "severity": pl.String}
+    | {"severity_rank": pl.Int32, "least": pl.Float64},
+    "study.outcome_rule": {"rule_id": pl.String, **_FORM, "scale": pl.String, "improvement_sign": pl.Int32}
     | dict.fromkeys(("pre_point", "post_point"), pl.String)
     | dict.fromkeys(("pre_session", "post_session"), pl.Int64)
     | dict.fromkeys(_RULE_TEXTS, pl.String)
@@ -55,6 +58,7 @@ def rows(study: Study) -> dict[str, list[dict[str, Any]]]:
     """Rows of each table."""
     return {
         "study.outcome_rule": _outcome_rules(study),
+        "study.severity_band": _bands(study),
         "study.sudden_rule": [_sudden_rule(rule, study) for rule in study.sudden_rules],
         "study.dropout": [_dropout(study)],
     }
@@ -67,6 +71,7 @@ def _outcome_rules(study: Study) -> list[dict[str, Any]]:
             "rule_id": "first_last",
             "instrument": name,
             "version": version,
+            "scale": TOTAL,
             "improvement_sign": instrument.improvement_sign,
             "pre_point": "first",
             "post_point": "last",
@@ -77,7 +82,7 @@ def _outcome_rules(study: Study) -> list[dict[str, Any]]:
         for version in instrument.versions
     ]
     for rule in study.outcome_rules:
-        norms = total_norms(study.norms, rule.instrument, rule.version, rule.norms or "")
+        norms = scale_norms(study.norms, rule.instrument, rule.version, rule.norms or "", rule.scale)
         at_it = norms.cutoff.is_clinical if norms and norms.cutoff else True
         published = "clinical" if at_it else "functional"
         own = {name: getattr(rule, name) for name in (*_RULE_TEXTS, *_RULE_FLAGS) if name != "cutoff_kind"}
@@ -88,6 +93,7 @@ def _outcome_rules(study: Study) -> list[dict[str, Any]]:
                 "rule_id": rule.id,
                 "instrument": rule.instrument,
                 "version": rule.version,
+                "scale": rule.scale,
                 "improvement_sign": study.instruments[rule.instrument].improvement_sign,
                 "pre_point": rule.pre if isinstance(rule.pre, str) else "session",
                 "post_point": rule.post if isinstance(rule.post, str) else "session",
@@ -101,6 +107,20 @@ def _outcome_rules(study: Study) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _bands(study: Study) -> list[dict[str, Any]]:
+    """Bands of all norm sets that have any, for the forms that the study knows."""
+    return [
+        {"instrument": instrument, "version": version, "scale": scale, "norm_set": name}
+        | {"severity": band.name, "severity_rank": rank, "least": band.value}
+        for instrument, norm_sets in sorted(study.norms.items())
+        for name, norm_set in norm_sets.items()
+        for version in norm_set.versions
+        if version in study.instruments[instrument].versions
+        for scale, figures in norm_set.scales.items()
+        for rank, band in enumerate(figures.bands, 1)
+    ]
 
 
 def _sudden_rule(rule: SuddenRule, study: Study) -> dict[str, Any]:

@@ -15,19 +15,9 @@ with form as (
 ),
 
 scale as (
-  select
-    form_scale.instrument,
-    form_scale.version,
-    form_scale.scale,
-    form_scale.n_items,
-    list(member.item order by member.item) as items
-  from study.form_scale as form_scale
-  inner join study.form_scale_item as member
-    on form_scale.instrument = member.instrument
-    and form_scale.version = member.version
-    and form_scale.scale = member.scale
-  where form_scale.n_items > 1
-  group by form_scale.instrument, form_scale.version, form_scale.scale, form_scale.n_items
+  select instrument, version, scale, n_items, items
+  from study.form_scale
+  where n_items > 1
 ),
 
 answered as (

@@ -10,7 +10,7 @@ with rule as (
 score as (
   select site_id, client_id, episode_id, instrument, version, rater, occasion, session_number, score
   from marts.outcome_score
-  where session_number is not null
+  where session_number is not null and scale = 'total'
   union all
   select site_id, client_id, episode_id, instrument, version, rater, occasion, session_number, score
   from marts.alliance_session

@@ -49,7 +49,7 @@ compared as (
     rule.harmed,
     rule.non_reliably_recovered,
     rule.zero_is_infinite,
-    reference.* exclude (instrument, version, rater, rule_id, method),
+    reference.* exclude (instrument, version, rater, rule_id, scale, method),
     course.slope,
     course.deviation,
     course.slope_se,
@@ -69,6 +69,7 @@ compared as (
     and pair.instrument = course.instrument
     and pair.version = course.version
     and pair.rater = course.rater
+    and pair.scale = course.scale
 ),
 
 indexed as (
@@ -147,6 +148,7 @@ select
   version,
   rater,
   rule_id,
+  scale,
   n_scores,
   pre_score,
   pre_session_number,

@@ -74,6 +74,7 @@ select
   version,
   rater,
   rule_id,
+  scale,
   method,
   norms as norm_set,
   reference,
