@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyadlog.assets.warehouse.consistency import scale_consistency
+from dyadlog.assets.warehouse.distance import answer_distances
 from dyadlog.assets.warehouse.student import beyond_t, least_squares, normal_below, t_quantile
 
 # two-sided 5 per cent (any statistics textbook)
@@ -109,3 +110,19 @@ def test_items_that_nobody_tells_apart_have_no_alpha() -> None:
     found = scale_consistency(["a", "b"], [0, 0, 1, 1], [0, 1, 0, 1], [2, 2, 2, 3])
     assert found["alpha"] is None
     assert found["lambda_6"] is None
+
+
+def test_distances_are_those_of_the_inverse_covariances() -> None:
+    chance = np.random.default_rng(5)
+    answers = np.round(chance.normal(3, 1, (40, 1)) + chance.normal(0, 1, (40, 4)))
+    away = answers - answers.mean(axis=0)
+    expected = ((away @ np.linalg.inv(np.cov(answers, rowvar=False))) * away).sum(axis=1)
+    assert answer_distances(answers.tolist()) == pytest.approx(expected, abs=1e-8)
+    # a form without any answer lies at the mean
+    with_empty: list[list[float | None]] = [*answers.tolist(), [None] * 4]
+    assert answer_distances(with_empty) == pytest.approx([*expected, 0], abs=1e-8)
+
+
+def test_items_that_determine_each_other_have_no_distance() -> None:
+    assert answer_distances([[n, 2.0 * n, n % 3] for n in range(9)]) == [None] * 9
+    assert answer_distances([[1.0, 2.0], [2.0, 1.0]]) == [None, None]

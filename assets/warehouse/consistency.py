@@ -45,7 +45,7 @@ def scale_consistency(
     values[clients, items], given[clients, items] = answers, 1
     sizes = given.sum(axis=1)
     totals = np.array([math.fsum(row) for row in values]) / sizes
-    covariances, means = _covariances(values, given)
+    covariances, means = pairwise_covariances(values, given)
     sds = np.sqrt(np.diagonal(covariances))
     usable = bool(np.isfinite(covariances).all() and (sds > 0).all())
     mean = math.fsum(totals) / n if n else math.nan
@@ -68,8 +68,16 @@ def scale_consistency(
     return found
 
 
-def _covariances(values: Floats, given: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Covariances (n - 1) over the clients who answered both, and the means of the items."""
+def pairwise_covariances(values: Floats, given: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Covariances (n - 1) over those who answered both, and the means of the items.
+
+    Args:
+        values: answers, n x k, 0 where there is none.
+        given: 1 where there is an answer, else 0.
+
+    Returns:
+        k x k (nan with fewer than two answers to both) and k.
+    """
     k = values.shape[1]
     both = (given.T @ given).astype(np.float64)
     if (values == np.round(values)).all():

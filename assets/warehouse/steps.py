@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadlog.assets.warehouse import agreement, consistency, student, variances
+from dyadlog.assets.warehouse.distance import answer_distances
 from dyadlog.assets.warehouse.logistic import logistic
 from dyadlog.assets.warehouse.logrank import logrank
 from dyadlog.assets.warehouse.minimum import least
@@ -247,6 +248,7 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "response_surface": SURFACE_STEP,
+    "answer_distances": (answer_distances, ("DOUBLE[][]",), "DOUBLE[]"),
     "scale_consistency": (
         consistency.scale_consistency,
         ("VARCHAR[]", "BIGINT[]", "BIGINT[]", "DOUBLE[]"),

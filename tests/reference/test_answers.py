@@ -77,6 +77,12 @@ def test_runs_of_equal_answers(dataset: str, tmp_path: Path, compared: Compared)
                 for value in [found[ident(row["row"])][ours]]
             ),
         )
+    distances = dict(lab.rows("select client_id, distance from marts.answer_distance"))
+    compared.same(
+        CARELESS,
+        f"{dataset}: mahalanobis",
+        ((row["row"], number(row["mahalanobis_d2"]), distances[ident(row["row"])]) for row in expected),
+    )
 
 
 def test_runs_of_the_packages_own_test_data(tmp_path: Path, compared: Compared) -> None:

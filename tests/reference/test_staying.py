@@ -87,6 +87,22 @@ def test_survival_to_dropout(dataset: str, tmp_path: Path, compared: Compared) -
         ),
     )
 
+    if dataset == "btheb_last_seen":
+        # Life table: everybody who is left at an occasion, and who was seen there for the last time.
+        counts = lab.rows(
+            "select sum(n_risk), sum(n_event + n_censored) from marts.survival where rule_id = 'unilateral' "
+            "group by session_number order by session_number"
+        )
+        compared.same(
+            KM,
+            "life table",
+            (
+                ((row["occasion"], name), number(row[name]), float(value))
+                for row, told in zip(read(KM, "expected_btheb_life_table_counts.csv"), counts, strict=True)
+                for name, value in zip(("at_risk", "last_seen_here"), told, strict=True)
+            ),
+        )
+
     (test,) = lab.rows("select chi_square, df, p from marts.survival_test where rule_id = 'unilateral'")
     (told,) = [row for row in read(KM, "expected_logrank.csv") if row["dataset"] == dataset]
     compared.same(
