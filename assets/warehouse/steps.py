@@ -31,7 +31,9 @@ MIN_CLIENTS = (
 _STEPS = 1000
 _TAU_TOLERANCE = 1e-12
 _FIXED = ("level", "level_se", "trend", "trend_se", "sigma")
-_NOTHING: dict[str, float | None] = dict.fromkeys(("fixed_slope", "intercept", "slope", "deviation", "se"))
+_NOTHING: dict[str, float | None] = dict.fromkeys(
+    ("fixed_intercept", "fixed_slope", "intercept", "slope", "deviation", "se")
+)
 
 
 def reml_tau2(effects: Sequence[float], variances: Sequence[float]) -> float:
@@ -82,7 +84,7 @@ def hlm_slopes(times: Sequence[Sequence[float]], scores: Sequence[Sequence[float
         scores: the scores.
 
     Returns:
-        for each client the mean slope, the empirical Bayes intercept and slope (mean and deviation together), the deviation
+        for each client the mean intercept and slope, the empirical Bayes intercept and slope (mean and deviation together), the deviation
         and its conditional standard error; nothing where the model cannot be fitted.
     """
     mixed = _Mixed.of(times, scores) if len(scores) >= MIN_CLIENTS else None
@@ -231,8 +233,10 @@ class _Mixed:
         fixed_slope = float(_rounded(np.array([trend]))[0]) * unit
         slope = fixed_slope + deviation
         intercept = mean_y + sd_y * _rounded(level + up) - slope * mean_t
+        fixed_intercept = mean_y + sd_y * float(_rounded(np.array([level]))[0]) - fixed_slope * mean_t
         return [
-            {"fixed_slope": fixed_slope, "intercept": i, "slope": s, "deviation": d, "se": e}
+            {"fixed_intercept": fixed_intercept, "fixed_slope": fixed_slope}
+            | {"intercept": i, "slope": s, "deviation": d, "se": e}
             for i, s, d, e in zip(
                 intercept.tolist(), slope.tolist(), deviation.tolist(), error.tolist(), strict=True
             )

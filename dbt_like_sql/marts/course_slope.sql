@@ -89,6 +89,7 @@ select
   rater,
   scale,
   n_scores,
+  estimated.fixed_intercept as fixed_intercept,
   estimated.fixed_slope as fixed_slope,
   estimated.intercept as intercept,
   estimated.slope as slope,

@@ -64,7 +64,8 @@ sized as (
     improvement_mean / nullif(sqrt((pre_sd ** 2 + post_sd ** 2) / 2), 0) as d_pooled,
     case when n_pairs >= 2 then exp(lgamma(n_pairs - 1) - ln(sqrt(n_pairs - 1)) - lgamma(n_pairs - 1.5)) end
       as pooled_correction,
-    t_quantile(n_pairs - 1) * improvement_sd / sqrt(n_pairs) as improvement_margin,
+    case when improvement_sd is not null then t_quantile(n_pairs - 1) * improvement_sd / sqrt(n_pairs) end
+      as improvement_margin,
     case when n_pairs >= 3
       then exp(lgamma((n_pairs - 1) / 2) - ln(sqrt((n_pairs - 1) / 2)) - lgamma((n_pairs - 2) / 2))
     end as correction,

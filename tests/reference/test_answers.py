@@ -105,55 +105,70 @@ def test_runs_of_the_packages_own_test_data(tmp_path: Path, compared: Compared) 
 ALPHA = "reliability_alpha"
 
 
-@pytest.mark.parametrize(
-    ("score", "file"),
-    [("mean", "expected_scores_mean_of_available.csv"), ("sum", "expected_scores_total.csv")],
-)
-def test_scores_with_reversed_and_missing_items(
-    score: str, file: str, tmp_path: Path, compared: Compared
-) -> None:
-    keys = read(ALPHA, "input_keys.csv")
-    scales: dict[str, list[str]] = {}
-    for row in keys:
-        scales.setdefault(row["scale"], []).append(row["item"])
-    lab = night(
-        tmp_path,
-        read(ALPHA, "input.csv"),
-        "id",
-        score=score,
-        reversed=[row["item"] for row in keys if row["keyed"] == "-1"],
-        subscales=scales,
-    )
-    found = {
-        row[:2]: row[2:]
-        for row in lab.rows("select client_id, scale, score, n_missing from marts.instrument_score")
-    }
-    rows = read(ALPHA, file)
-    compared.same(
-        ALPHA,
-        f"scores: {score}",
-        (
-            (
-                (row["id"], scale),
-                None if row[scale] in ("", "NaN", "NA") else float(row[scale]),
-                found[ident(row["id"]), scale][0],
-            )
-            for row in rows
-            for scale in scales
-            # totals of psych leave missing answers out; ours are prorated, so forms without missing ones are compared
-            if score == "mean" or found[ident(row["id"]), scale][1] == 0
-        ),
-        note="" if score == "mean" else "forms without missing answers",
-    )
-
-
-def test_cronbachs_alpha(tmp_path: Path, compared: Compared) -> None:
+def bfi(folder: Path, score: str) -> tuple[Lab, dict[str, list[str]]]:
     keys = read(ALPHA, "input_keys.csv")
     scales: dict[str, list[str]] = {}
     for row in keys:
         scales.setdefault(row["scale"], []).append(row["item"])
     turned = [row["item"] for row in keys if row["keyed"] == "-1"]
-    lab = night(tmp_path, read(ALPHA, "input.csv"), "id", reversed=turned, subscales=scales)
+    lab = night(folder, read(ALPHA, "input.csv"), "id", score=score, reversed=turned, subscales=scales)
+    return lab, scales
+
+
+@pytest.fixture(scope="module")
+def summed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, dict[str, list[str]]]:
+    return bfi(tmp_path_factory.mktemp("bfi"), "sum")
+
+
+def scores(lab: Lab) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    """Score, sum of the answers that were given, and how many are missing."""
+    return {
+        row[:2]: row[2:]
+        for row in lab.rows(
+            "select client_id, scale, score, item_mean * (n_items - n_missing), n_missing from marts.instrument_score"
+        )
+    }
+
+
+def test_means_with_reversed_and_missing_items(tmp_path: Path, compared: Compared) -> None:
+    lab, scales = bfi(tmp_path, "mean")
+    found = scores(lab)
+    compared.same(
+        ALPHA,
+        "scores: mean",
+        (
+            ((row["id"], scale), number(row[scale]), found[ident(row["id"]), scale][0])
+            for row in read(ALPHA, "expected_scores_mean_of_available.csv")
+            for scale in scales
+        ),
+    )
+
+
+def test_sums_with_reversed_and_missing_items(
+    summed: tuple[Lab, dict[str, list[str]]], compared: Compared
+) -> None:
+    """Totals of psych leave missing answers out; ours are prorated, so the sum of what was given is beside them."""
+    lab, scales = summed
+    found, rows = scores(lab), read(ALPHA, "expected_scores_total.csv")
+    for what, place, note in (
+        ("sum", 0, "forms without missing answers"),
+        ("sum of the answers given", 1, ""),
+    ):
+        compared.same(
+            ALPHA,
+            f"scores: {what}",
+            (
+                ((row["id"], scale), number(row[scale]), found[ident(row["id"]), scale][place])
+                for row in rows
+                for scale in scales
+                if place == 1 or found[ident(row["id"]), scale][2] == 0
+            ),
+            note=note,
+        )
+
+
+def test_cronbachs_alpha(summed: tuple[Lab, dict[str, list[str]]], compared: Compared) -> None:
+    lab, _ = summed
     names = {
         "n": "n_clients",
         "raw_alpha": "alpha",
