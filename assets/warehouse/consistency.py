@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dyadlog.assets.warehouse.elimination import Floats, solve
 
@@ -41,7 +40,7 @@ def scale_consistency(
         alpha without it. Empty where there is no variance or a correlation has fewer than two clients.
     """
     n, k = (clients[-1] + 1 if clients else 0), len(names)
-    values, given = np.zeros((n, k)), np.zeros((n, k), dtype=np.int64)
+    values, given = np.zeros((n, k)), np.zeros((n, k))
     values[clients, items], given[clients, items] = answers, 1
     sizes = given.sum(axis=1)
     totals = np.array([math.fsum(row) for row in values]) / sizes
@@ -68,7 +67,7 @@ def scale_consistency(
     return found
 
 
-def pairwise_covariances(values: Floats, given: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def pairwise_covariances(values: Floats, given: Floats) -> tuple[Floats, Floats]:
     """Covariances (n - 1) over those who answered both, and the means of the items.
 
     Args:
@@ -79,10 +78,10 @@ def pairwise_covariances(values: Floats, given: NDArray[np.int64]) -> tuple[Floa
         k x k (nan with fewer than two answers to both) and k.
     """
     k = values.shape[1]
-    both = (given.T @ given).astype(np.float64)
+    both = given.T @ given
     if (values == np.round(values)).all():
-        whole = values.astype(np.int64)
-        products, sums = (whole.T @ whole).astype(np.float64), (whole.T @ given).astype(np.float64)
+        # Sums of whole numbers are exact in any order, so a library of linear algebra may add them up.
+        products, sums = values.T @ values, values.T @ given
     else:
         products, sums = np.zeros((k, k)), np.zeros((k, k))
         for one in range(k):
@@ -127,7 +126,7 @@ def _without(covariances: Floats, place: int, *, usable: bool) -> Found:
     }
 
 
-def _correlation(one: Floats, other: Floats, given: NDArray[np.int64]) -> float:
+def _correlation(one: Floats, other: Floats, given: Floats) -> float:
     used = given > 0
     one, other = one[used], other[used]
     n = len(one)

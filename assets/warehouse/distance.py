@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dyadlog.assets.warehouse.consistency import pairwise_covariances
-from dyadlog.assets.warehouse.elimination import solve
+from dyadlog.assets.warehouse.elimination import Floats, solve
 
 _DIGITS = 9
+_ROWS = 1024
 
 
 def answer_distances(forms: Sequence[Sequence[float | None]]) -> list[float | None]:
@@ -25,19 +26,32 @@ def answer_distances(forms: Sequence[Sequence[float | None]]) -> list[float | No
     Returns:
         the distances; all empty where items determine each other, or forms are too few.
     """
-    given = np.array([[answer is not None for answer in form] for form in forms], dtype=np.int64)
-    values = np.array([[answer or 0.0 for answer in form] for form in forms], dtype=np.float64)
+    values = np.array(forms, dtype=np.float64)
+    given = np.isfinite(values).astype(np.float64)
+    values = np.nan_to_num(values)
     covariances, means = pairwise_covariances(values, given)
     if len(forms) <= len(means) or not np.isfinite(covariances).all():
         return [None] * len(forms)
     inverse = solve(covariances, np.eye(len(means)))
     if inverse is None:
         return [None] * len(forms)
-    away = ((values - means) * given).T.copy()
-    distances = np.zeros(len(forms))
-    for one in range(len(means)):
-        beside = np.zeros(len(forms))
-        for other in range(len(means)):
+    distances = np.concatenate(
+        [
+            _squares(
+                ((values[start : start + _ROWS] - means) * given[start : start + _ROWS]).T.copy(), inverse
+            )
+            for start in range(0, len(forms), _ROWS)
+        ]
+    )
+    return [round(distance, _DIGITS) + 0.0 for distance in distances.tolist()]
+
+
+def _squares(away: Floats, inverse: Floats) -> Floats:
+    """The quadratic form for each column of some forms that fit into a processor's own memory."""
+    found = np.zeros(away.shape[1])
+    for one, own in enumerate(away):
+        beside = own * (inverse[one, one] / 2)
+        for other in range(one):
             beside += away[other] * inverse[one, other]
-        distances += away[one] * beside
-    return [round(float(distance), _DIGITS) + 0.0 for distance in distances]
+        found += own * beside
+    return 2 * found
