@@ -87,12 +87,7 @@ def test_alpha_is_that_of_the_covariances(seed: int, n: int, k: int, halves: boo
     covariances = np.cov(answers, rowvar=False)
     if (np.diagonal(covariances) == 0).any() or np.linalg.cond(covariances) > 1e6:
         return
-    found = scale_consistency(
-        [str(item) for item in range(k)],
-        np.repeat(np.arange(n), k).tolist(),
-        np.tile(np.arange(k), n).tolist(),
-        answers.ravel().tolist(),
-    )
+    found = scale_consistency([str(item) for item in range(k)], answers.tolist())
     alpha = k / (k - 1) * (1 - np.trace(covariances) / covariances.sum())
     if covariances.sum() > 1e-6:
         assert found["alpha"] == pytest.approx(alpha, rel=1e-8)
@@ -107,7 +102,7 @@ def test_alpha_is_that_of_the_covariances(seed: int, n: int, k: int, halves: boo
 
 
 def test_items_that_nobody_tells_apart_have_no_alpha() -> None:
-    found = scale_consistency(["a", "b"], [0, 0, 1, 1], [0, 1, 0, 1], [2, 2, 2, 3])
+    found = scale_consistency(["a", "b"], [[2, 2], [2, 3]])
     assert found["alpha"] is None
     assert found["lambda_6"] is None
 

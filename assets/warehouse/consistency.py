@@ -19,9 +19,7 @@ RESULT = (
 )
 
 
-def scale_consistency(
-    names: Sequence[str], clients: Sequence[int], items: Sequence[int], answers: Sequence[float]
-) -> Found:
+def scale_consistency(names: Sequence[str], forms: Sequence[Sequence[float | None]]) -> Found:
     """Cronbach's alpha and what belongs to it, from the covariances of the items.
 
     Cronbach 1951, Psychometrika 16, 297-334; Guttman 1945, Psychometrika 10, 255-282 (lambda 6). Each covariance is over the
@@ -30,18 +28,17 @@ def scale_consistency(
 
     Args:
         names: names of the k items of the scale.
-        clients: number from 0 of the client of each answer, in ascending order.
-        items: place of the item from 0.
-        answers: the answers, turned where the item is reversed.
+        forms: answers of each client in the order of the items, n x k, turned where the item is reversed; None where there is
+            none, one answer at least.
 
     Returns:
         clients with an answer; mean and SD of their item means; alpha, alpha of the correlations, lambda 6, mean correlation;
         for each item its clients, mean, SD, correlation with the mean of the scale and with the sum of the other items, and
         alpha without it. Empty where there is no variance or a correlation has fewer than two clients.
     """
-    n, k = (clients[-1] + 1 if clients else 0), len(names)
-    values, given = np.zeros((n, k)), np.zeros((n, k))
-    values[clients, items], given[clients, items] = answers, 1
+    n, values = len(forms), np.array(forms, dtype=np.float64)
+    given = np.isfinite(values).astype(np.float64)
+    values = np.nan_to_num(values)
     sizes = given.sum(axis=1)
     totals = np.array([math.fsum(row) for row in values]) / sizes
     covariances, means = pairwise_covariances(values, given)

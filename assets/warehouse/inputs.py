@@ -77,7 +77,12 @@ TABLES: dict[str, Columns] = {
     | {"items": pl.List(pl.String), "long_run": pl.Int32},
     "study.form_item": {**_FORM, "item": pl.String, "is_reversed": pl.Boolean, **_ENDS},
     "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
-    | {"missing_rule": pl.String, "aggregate": pl.String, "items": pl.List(pl.String)},
+    | {
+        "missing_rule": pl.String,
+        "aggregate": pl.String,
+        "items": pl.List(pl.String),
+        "is_reversed": pl.List(pl.Boolean),
+    },
     "study.form_scale_item": {**_FORM, "scale": pl.String, "item": pl.String},
     **judging_inputs.TABLES,
     **alliance_inputs.TABLES,
@@ -229,8 +234,13 @@ def _load_forms(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
             ]
             for scale, members in form.scales.items():
                 limit = form.max_missing.of(scale)
-                rule = {"missing_rule": form.missing_rule, "aggregate": form.score, "items": list(members)}
-                scales.append({**key, "scale": scale, "n_items": len(members), "max_missing": limit, **rule})
+                rule = {"missing_rule": form.missing_rule, "aggregate": form.score}
+                of_items = {
+                    "items": list(members),
+                    "is_reversed": [item in form.reversed for item in members],
+                }
+                counted = {"n_items": len(members), "max_missing": limit}
+                scales.append({**key, "scale": scale, **counted, **rule, **of_items})
                 scale_items += [{**key, "scale": scale, "item": item} for item in members]
     _load(duck, "study.form", forms)
     _load(duck, "study.form_item", items)

@@ -255,7 +255,7 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "answer_distances": (answer_distances, ("DOUBLE[][]",), "DOUBLE[]"),
     "scale_consistency": (
         consistency.scale_consistency,
-        ("VARCHAR[]", "BIGINT[]", "BIGINT[]", "DOUBLE[]"),
+        ("VARCHAR[]", "DOUBLE[][]"),
         consistency.RESULT,
     ),
     "t_quantile": (student.t_quantile, ("BIGINT",), "DOUBLE"),
@@ -298,6 +298,9 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
         "STRUCT(term VARCHAR, n_clients INTEGER, estimate DOUBLE, se DOUBLE, p DOUBLE)[]",
     ),
 }
+
+# Steps that look at one row only; what the others give is estimated from many rows together.
+BY_ROW = frozenset({"t_quantile", "beyond_t", "normal_below"})
 
 
 def register(duck: duckdb.DuckDBPyConnection) -> None:

@@ -6,7 +6,7 @@
 -- scale (listwise); `pairwise`: all forms with an answer to it, each covariance over those who answered both items.
 
 with form as (
-  select site_id, event_id, client_id, instrument, version, rater
+  select site_id, client_id, instrument, version, rater, items
   from intermediate.questionnaire
   qualify row_number() over (
     partition by site_id, client_id, instrument, version, rater
@@ -14,47 +14,39 @@ with form as (
   ) = 1
 ),
 
-scale as (
-  select instrument, version, scale, n_items, items
-  from study.form_scale
-  where n_items > 1
-),
-
 answered as (
   select
     form.site_id,
+    form.client_id,
     form.instrument,
     form.version,
     form.rater,
-    form.client_id,
     scale.scale,
     scale.n_items,
     scale.items,
-    list_position(scale.items, answer.item) - 1 as place,
-    answer.keyed::double as answer,
-    count(*) over (
-      partition by form.site_id, form.instrument, form.version, form.rater, form.client_id, scale.scale
-    ) as n_answered
+    list_transform(
+      scale.items,
+      lambda item, place:
+        case
+          when scale.is_reversed[place] then (ends.answer_min + ends.answer_max)::double - form.items[item]
+          else form.items[item]
+        end
+    ) as answers
   from form
-  inner join intermediate.answer as answer on form.site_id = answer.site_id and form.event_id = answer.event_id
-  inner join scale
-    on form.instrument = scale.instrument
-    and form.version = scale.version
-    and list_contains(scale.items, answer.item)
+  inner join study.form_scale as scale on form.instrument = scale.instrument and form.version = scale.version
+  inner join study.form as ends on form.instrument = ends.instrument and form.version = ends.version
+  where scale.n_items > 1
+),
+
+counted as (
+  select *, len(list_filter(answers, lambda answer: answer is not null)) as n_answered
+  from answered
 ),
 
 ruled as (
   select *, unnest(case when n_answered = n_items then ['complete', 'pairwise'] else ['pairwise'] end) as rule_id
-  from answered
-),
-
-numbered as (
-  select
-    *,
-    dense_rank() over (
-      partition by site_id, instrument, version, rater, scale, rule_id order by client_id
-    ) - 1 as client
-  from ruled
+  from counted
+  where n_answered > 0
 )
 
 select
@@ -65,11 +57,6 @@ select
   scale,
   rule_id,
   n_items,
-  scale_consistency(
-    items,
-    list(client order by client, place),
-    list(place order by client, place),
-    list(answer order by client, place)
-  ) as found
-from numbered
+  scale_consistency(items, list(answers order by client_id)) as found
+from ruled
 group by site_id, instrument, version, rater, scale, rule_id, n_items, items
