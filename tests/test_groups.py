@@ -56,6 +56,10 @@ def test_mean_change_of_a_group_against_the_points_that_count(groups: Lab) -> No
     assert found == {site: told for site, _, told, _ in CHANGES}
     found = dict(groups.rows("select site_id, relevance from marts.site_outcome where rule_id = 'package'"))
     assert found == {site: told for site, _, _, told in CHANGES}
+    # a rule without points says nothing
+    assert groups.rows("select distinct relevance from marts.site_outcome where rule_id = 'first_last'") == [
+        (None,)
+    ]
 
 
 def test_the_interval_is_that_of_t(groups: Lab) -> None:

@@ -109,7 +109,7 @@ select
   improvement_low,
   improvement_high,
   case
-    when method <> 'points' or improvement_low is null then null
+    when method is distinct from 'points' or improvement_low is null then null
     when package_relevance and improvement_sign > 0 and improvement_low < 0 and improvement_high between 0 and points then null
     when not (package_relevance and improvement_sign > 0) and improvement_low <= 0 and improvement_high >= 0
       then 'not_significant'
