@@ -106,10 +106,12 @@ def _figures(norms: ScaleNorms) -> Table:
         table.add_column(column)
     for name in ScaleNorms.model_fields:
         figure = getattr(norms, name)
-        if figure is None:
+        if figure is None or name == "bands":
             continue
         label = name.replace("_", " ")
         if isinstance(figure, Cutoff):
             label += " (clinical at it)" if figure.is_clinical else " (clinical beyond it)"
         table.add_row(label, f"{figure.value:g}", figure.status, figure.source)
+    for band in norms.bands:
+        table.add_row(f"{band.name} from", f"{band.value:g}", band.status, band.source)
     return table

@@ -69,6 +69,9 @@ def judging_mistakes(
             problems.append(f"{where}: no form {rule.instrument} {rule.version} is known")
         elif key in seen:
             problems.append(f"{where}: the rule {rule.id!r} is there already for this form")
+        elif isinstance(rule, OutcomeRule) and rule.scale not in known.versions[rule.version].scales:
+            scales = ", ".join(known.versions[rule.version].scales)
+            problems.append(f"{where}: found the scale {rule.scale!r}, expected one of {scales}")
         elif isinstance(rule, OutcomeRule):
             problems += [f"{where}: {what}" for what in rule_mistakes(rule, norms)]
         seen.add(key)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from pydantic import model_validator
+
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.instruments import TOTAL, Evidence
 from dyadlog.schemas.yamlfile import Listed, Strict, YamlFile, read_yaml, validate
@@ -27,10 +29,16 @@ class Cutoff(Figure):
     is_clinical: bool = True
 
 
+class Band(Figure):
+    """One band of scores: its name, and as `value` the least score in it."""
+
+    name: str
+
+
 class ScaleNorms(Strict):
     """Figures of one scale, in scale points; what is not known is left out.
 
-    `clinical_*` and `post_*` describe the reference sample before and after treatment, `functional_*` a sample
+    `bands` name what scores mean, from the least score upwards; each ends where the next begins. `clinical_*` and `post_*` describe the reference sample before and after treatment, `functional_*` a sample
     without the complaint.
     """
 
@@ -44,6 +52,14 @@ class ScaleNorms(Strict):
     post_mean: Figure | None = None
     post_sd: Figure | None = None
     pre_post_correlation: Figure | None = None
+    bands: Listed[Band] = ()
+
+    @model_validator(mode="after")
+    def _ascending(self) -> ScaleNorms:
+        places = [band.value for band in self.bands]
+        if places != sorted(set(places)):
+            raise ValueError("`bands` from the least score upwards")
+        return self
 
     def value(self, name: str) -> float | None:
         """The number under a name, None where it is not known."""
@@ -98,7 +114,9 @@ def add_norms(known: NormRegistry, files: Iterable[YamlFile]) -> NormRegistry:
     return found
 
 
-def total_norms(known: NormRegistry, instrument: str, version: str, name: str) -> ScaleNorms | None:
-    """The figures of the total in a norm set, if there is such a norm set for this version."""
+def scale_norms(
+    known: NormRegistry, instrument: str, version: str, name: str, scale: str = TOTAL
+) -> ScaleNorms | None:
+    """The figures of a scale in a norm set, if there is such a norm set for this version."""
     norm_set = known.get(instrument, {}).get(name)
-    return norm_set.scales.get(TOTAL) if norm_set and version in norm_set.versions else None
+    return norm_set.scales.get(scale) if norm_set and version in norm_set.versions else None

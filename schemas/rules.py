@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dyadlog.schemas.norms import NormRegistry, ScaleNorms, total_norms
+from dyadlog.schemas.instruments import TOTAL
+from dyadlog.schemas.norms import NormRegistry, ScaleNorms, scale_norms
 from dyadlog.schemas.yamlfile import Strict, read_yaml
 
 # Figures of a rule: published ones, and those of the reference sample before and after treatment.
@@ -32,7 +33,7 @@ def presets() -> dict[str, dict[str, Any]]:
 
 
 class OutcomeRule(Strict):
-    """One way to judge the change of a client in one instrument; `id` is the `rule_id` of its rows.
+    """One way to judge the change of a client in one scale of an instrument; `id` is the `rule_id` of its rows.
 
     Figures come from `norms` (a norm set) unless they stand here. `reference` says whose mean and SD before
     treatment go into an index: `study` (all clients of the build with both scores; moves with every delivery) or the
@@ -45,6 +46,7 @@ class OutcomeRule(Strict):
     source: str
     instrument: str
     version: str
+    scale: str = TOTAL
     pre: Point = "first"
     post: Point = "last"
     method: Method
@@ -67,6 +69,7 @@ class OutcomeRule(Strict):
     harmed: Literal["functional_to_clinical", "from_functional"] | None = None
     non_reliably_recovered: bool = False
     zero_is_infinite: bool = False
+    package_relevance: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -102,7 +105,7 @@ def published_points(instrument: str, version: str, norms: NormRegistry) -> list
     """The rules that need no words in study.yaml: each norm set with a cut-off and a reliable change in points."""
     found = []
     for name in norms.get(instrument, {}):
-        known = total_norms(norms, instrument, version, name)
+        known = scale_norms(norms, instrument, version, name)
         if known and known.cutoff and known.reliable_change:
             form = {"instrument": instrument, "version": version, "norms": name}
             found.append(OutcomeRule.model_validate({"id": f"points_{name}", "preset": "points", **form}))
@@ -111,8 +114,10 @@ def published_points(instrument: str, version: str, norms: NormRegistry) -> list
 
 def rule_figures(rule: OutcomeRule, norms: NormRegistry) -> dict[str, float | None]:
     """The figures of a rule: its own, else those of its norm set; those before treatment from its reference."""
-    published = total_norms(norms, rule.instrument, rule.version, rule.norms or "") or ScaleNorms()
-    frozen = total_norms(norms, rule.instrument, rule.version, rule.reference) or ScaleNorms()
+    published = (
+        scale_norms(norms, rule.instrument, rule.version, rule.norms or "", rule.scale) or ScaleNorms()
+    )
+    frozen = scale_norms(norms, rule.instrument, rule.version, rule.reference, rule.scale) or ScaleNorms()
     own = {
         "cutoff": rule.cutoff_value,
         "reliable_change": rule.points,
@@ -128,9 +133,10 @@ def rule_mistakes(rule: OutcomeRule, norms: NormRegistry) -> list[str]:
     """What a rule lacks: norm sets that do not exist, figures that nobody gives."""
     form = f"{rule.instrument} {rule.version}"
     unknown = [
-        f"{form} has no norm set {name!r}"
+        f"{form} has no norm set {name!r}" + ("" if rule.scale == TOTAL else f" with figures of {rule.scale}")
         for name in (rule.norms, rule.reference)
-        if name not in (None, STUDY) and total_norms(norms, rule.instrument, rule.version, name) is None
+        if name not in (None, STUDY)
+        and scale_norms(norms, rule.instrument, rule.version, name, rule.scale) is None
     ]
     figures = rule_figures(rule, norms)
     return unknown + [f"the rule needs `{name}`" for name in sorted(_needed(rule)) if figures[name] is None]

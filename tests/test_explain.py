@@ -121,6 +121,8 @@ def test_all_marts_of_one_site_are_explained_by_events() -> None:
         "marts.course_slope",
         "marts.not_on_track_local",
         "marts.pooled_outcome",
+        "marts.arm_contrast",
+        "marts.outcome_model",
         "marts.variance_share",
         "marts.survival_test",
         "marts.dropout_model",

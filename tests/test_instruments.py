@@ -9,7 +9,7 @@ import pytest
 
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.instruments import shipped_instruments
-from dyadlog.schemas.norms import shipped_norms, total_norms
+from dyadlog.schemas.norms import scale_norms, shipped_norms
 from dyadlog.schemas.study import read_study
 
 ASPECTS = {"items", "range", "keys", "score", "missing_rule"}
@@ -83,7 +83,7 @@ FIGURES = [
 def test_published_figures(
     name: str, version: str, norms: str, cutoff: float, at_it: bool, change: float | None
 ) -> None:
-    figures = total_norms(shipped_norms(), name, version, norms)
+    figures = scale_norms(shipped_norms(), name, version, norms)
     assert figures is not None
     assert figures.cutoff is not None
     assert (figures.cutoff.value, figures.cutoff.is_clinical) == (cutoff, at_it)

@@ -267,22 +267,28 @@ def test_every_response_pattern_of_a_short_form_under_every_rule(tmp_path: Path)
     assert [f for f, scored in zip(forms, found, strict=True) if not agree(scored, oracle(f[2], f[3]))] == []
 
 
-@pytest.mark.parametrize(
-    ("instrument", "version", "answer", "expected"),
-    [
-        ("oq-45", "2", 0, 36.0),
-        ("oq-45", "2", 4, 144.0),
-        ("oq-45", "2", 2, 90.0),
-        ("core-om", "1", 0, 320 / 34),
-        ("core-10", "1", 0, 8.0),
-        ("wai-sr", "client-1-5", 5, 60.0),
-        ("wai-36", "1", 1, 36 + 14 * 6.0),
-    ],
-)
-def test_sentinels(instrument: str, version: str, answer: int, expected: float) -> None:
-    key = KEYS[instrument, version]
-    value, _ = oracle(key, [answer] * len(key.names))["total"]
-    assert float(value or 0) == pytest.approx(expected, abs=1e-12)
+# instrument, version, every raw answer, total: what follows from the published keys (reversed items and their number)
+SENTINELS = [
+    ("oq-45", "2", 0, 36.0),
+    ("oq-45", "2", 4, 144.0),
+    ("oq-45", "2", 2, 90.0),
+    ("core-om", "1", 0, 320 / 34),
+    ("core-10", "1", 0, 8.0),
+    ("wai-sr", "client-1-5", 5, 60.0),
+    ("wai-36", "1", 1, 36 + 14 * 6.0),
+]
+
+
+def test_sentinels(lab: Lab) -> None:
+    """From the delivery to the mart, and in the oracle too."""
+    keys = [KEYS[instrument, version] for instrument, version, *_ in SENTINELS]
+    forms: list[tuple[str, str, Key, Answers]] = [
+        (instrument, version, key, [answer] * len(key.names))
+        for (instrument, version, answer, _), key in zip(SENTINELS, keys, strict=True)
+    ]
+    expected = pytest.approx([total for *_, total in SENTINELS], abs=1e-12)
+    assert [scored["total"][0] for scored in deliver(lab, forms)] == expected
+    assert [float(oracle(key, answers)["total"][0] or 0) for *_, key, answers in forms] == expected
 
 
 # The published rule: a missing answer is the mean of the other answers of its subscale, rounded to the nearest integer.

@@ -12,7 +12,7 @@ from dyadlog.schemas.study import Study
 
 _COLUMNS = ("clinical_mean", "clinical_sd", "post_mean", "post_sd", "pre_post_correlation")
 _SQL = """
-select instrument, version, count(*) over (partition by instrument, version) as raters, n_reference,
+select instrument, version, scale, count(*) over (partition by instrument, version) as raters, n_reference,
        pre_mean, pre_sd, post_mean, post_sd, correlation,
        (select commit_seq from meta.build) as commit_seq
 from marts.outcome_reference where rule_id = $rule and reference = 'study' order by all
@@ -43,7 +43,7 @@ def freeze(study: Study, rule: str, name: str) -> list[Path]:
             f"No rule {rule!r} judges by the study's own sample; rules stand under `outcomes` in study.yaml"
         )
     texts: dict[str, list[str]] = {}
-    for instrument, version, raters, n, *figures, commit in rows:
+    for instrument, version, scale, raters, n, *figures, commit in rows:
         if raters > 1:
             raise UserError(
                 f"{instrument} is filled in by several raters under {rule!r}; freeze one at a time"
@@ -60,7 +60,7 @@ def freeze(study: Study, rule: str, name: str) -> list[Path]:
             f'    versions: ["{version}"]',
             f'    population: "study {study.protocol.study}, frozen at commit {commit}"',
             "    scales:",
-            "      total:",
+            f"      {scale}:",
             *(
                 f'        {column}: {{value: {figure!r}, status: study, source: "{source}"}}'
                 for column, figure in zip(_COLUMNS, figures, strict=True)

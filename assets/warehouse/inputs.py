@@ -13,13 +13,10 @@ from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
 from dyadlog.assets.event_log.standing import released, voided
-from dyadlog.assets.warehouse import alliance_inputs
+from dyadlog.assets.warehouse import alliance_inputs, judging_inputs
 from dyadlog.schemas.codes import codes
-from dyadlog.schemas.norms import total_norms
 from dyadlog.schemas.protocol import Every, Measure
-from dyadlog.schemas.rules import FIGURES, STUDY, rule_figures
 from dyadlog.schemas.study import Study
-from dyadlog.schemas.sudden import SuddenRule
 
 Columns = Mapping[str, Any]
 
@@ -39,17 +36,6 @@ _WHOLE_THRESHOLDS = (
     "peers_min",
     "peers_sites",
 )
-_RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
-_RULE_NUMBERS = ("critical", "percent", "reliability_post", *FIGURES)
-_RULE_FLAGS = ("inclusive", "true_scores", "starts_clinical", "non_reliably_recovered", "zero_is_infinite")
-_SUDDEN_FLAGS = (
-    "percent_of_losses",
-    "missing_decides",
-    "largest_by_sign",
-    "turns_share_of_losses",
-    "zero_is_infinite",
-)
-
 TABLES: dict[str, Columns] = {
     "log.commit": {
         "commit_seq": pl.Int64,
@@ -91,22 +77,14 @@ TABLES: dict[str, Columns] = {
     | {"items": pl.List(pl.String), "long_run": pl.Int32},
     "study.form_item": {**_FORM, "item": pl.String, "is_reversed": pl.Boolean, **_ENDS},
     "study.form_scale": {**_FORM, "scale": pl.String, "n_items": pl.Int32, "max_missing": pl.Int32}
-    | {"missing_rule": pl.String, "aggregate": pl.String},
+    | {
+        "missing_rule": pl.String,
+        "aggregate": pl.String,
+        "items": pl.List(pl.String),
+        "is_reversed": pl.List(pl.Boolean),
+    },
     "study.form_scale_item": {**_FORM, "scale": pl.String, "item": pl.String},
-    "study.outcome_rule": {"rule_id": pl.String, **_FORM, "improvement_sign": pl.Int32}
-    | dict.fromkeys(("pre_point", "post_point"), pl.String)
-    | dict.fromkeys(("pre_session", "post_session"), pl.Int64)
-    | dict.fromkeys(_RULE_TEXTS, pl.String)
-    | dict.fromkeys(_RULE_NUMBERS, pl.Float64)
-    | dict.fromkeys(_RULE_FLAGS, pl.Boolean),
-    "study.sudden_rule": {"rule_id": pl.String, **_FORM, "rater": pl.String, "occasion": pl.String}
-    | {"kind": pl.String, "improvement_sign": pl.Int32}
-    | dict.fromkeys(("cutoff", "percent", "critical_4", "critical_5", "critical_6"), pl.Float64)
-    | dict.fromkeys(("first_session", "last_session", "course_start", "course_end"), pl.Int64)
-    | {"reversal_from": pl.Int32}
-    | dict.fromkeys(_SUDDEN_FLAGS, pl.Boolean),
-    "study.dropout": dict.fromkeys(("outcome_rule", "outcome_instrument", "outcome_version"), pl.String)
-    | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
+    **judging_inputs.TABLES,
     **alliance_inputs.TABLES,
     "study.threshold": {"not_on_track_z": pl.String}
     | {"completeness_warn": pl.Float64}
@@ -219,12 +197,9 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
     _load(duck, "study.interview", _interviews(study))
     _load(duck, "study.measure", [_measure(measure) for measure in study.protocol.measures])
     _load_forms(duck, study)
-    _load(duck, "study.outcome_rule", _outcome_rules(study))
-    _load(duck, "study.dropout", [_dropout(study)])
     honoured = study.protocol.consent.honoured()
     _load(duck, "study.withdrawal", [{"asked": a, "honoured": h} for a, h in honoured.items()])
-    _load(duck, "study.sudden_rule", [_sudden_rule(rule, study) for rule in study.sudden_rules])
-    for name, made in alliance_inputs.rows(study).items():
+    for name, made in (judging_inputs.rows(study) | alliance_inputs.rows(study)).items():
         _load(duck, name, made)
     thresholds = study.protocol.thresholds
     _load(
@@ -260,84 +235,17 @@ def _load_forms(duck: duckdb.DuckDBPyConnection, study: Study) -> None:
             for scale, members in form.scales.items():
                 limit = form.max_missing.of(scale)
                 rule = {"missing_rule": form.missing_rule, "aggregate": form.score}
-                scales.append({**key, "scale": scale, "n_items": len(members), "max_missing": limit, **rule})
+                of_items = {
+                    "items": list(members),
+                    "is_reversed": [item in form.reversed for item in members],
+                }
+                counted = {"n_items": len(members), "max_missing": limit}
+                scales.append({**key, "scale": scale, **counted, **rule, **of_items})
                 scale_items += [{**key, "scale": scale, "item": item} for item in members]
     _load(duck, "study.form", forms)
     _load(duck, "study.form_item", items)
     _load(duck, "study.form_scale", scales)
     _load(duck, "study.form_scale_item", scale_items)
-
-
-def _outcome_rules(study: Study) -> list[dict[str, Any]]:
-    """The rules with their figures; `first_last` of every outcome form judges nothing."""
-    rows: list[dict[str, Any]] = [
-        {
-            "rule_id": "first_last",
-            "instrument": name,
-            "version": version,
-            "improvement_sign": instrument.improvement_sign,
-            "pre_point": "first",
-            "post_point": "last",
-            "reference": STUDY,
-        }
-        for name, instrument in sorted(study.instruments.items())
-        if instrument.domain == "outcome"
-        for version in instrument.versions
-    ]
-    for rule in study.outcome_rules:
-        norms = total_norms(study.norms, rule.instrument, rule.version, rule.norms or "")
-        at_it = norms.cutoff.is_clinical if norms and norms.cutoff else True
-        published = "clinical" if at_it else "functional"
-        own = {name: getattr(rule, name) for name in (*_RULE_TEXTS, *_RULE_FLAGS) if name != "cutoff_kind"}
-        rows.append(
-            own
-            | rule_figures(rule, study.norms)
-            | {
-                "rule_id": rule.id,
-                "instrument": rule.instrument,
-                "version": rule.version,
-                "improvement_sign": study.instruments[rule.instrument].improvement_sign,
-                "pre_point": rule.pre if isinstance(rule.pre, str) else "session",
-                "post_point": rule.post if isinstance(rule.post, str) else "session",
-                "pre_session": rule.pre if isinstance(rule.pre, int) else None,
-                "post_session": rule.post if isinstance(rule.post, int) else None,
-                "cutoff_kind": rule.cutoff,
-                "at_cutoff": published if rule.at_cutoff == "published" else rule.at_cutoff,
-                "critical": rule.critical,
-                "percent": rule.percent,
-                "reliability_post": rule.reliability_post,
-            }
-        )
-    return rows
-
-
-def _sudden_rule(rule: SuddenRule, study: Study) -> dict[str, Any]:
-    names = ("instrument", "version", "rater", "occasion", "kind", "cutoff", "percent", "reversal_from")
-    own = {name: getattr(rule, name) for name in (*names, *_SUDDEN_FLAGS)}
-    sessions, course = rule.sessions or (None, None), rule.course or (None, None)
-    return (
-        own
-        | dict(zip(("critical_4", "critical_5", "critical_6"), rule.critical_values, strict=True))
-        | dict(zip(("first_session", "last_session"), sessions, strict=True))
-        | dict(zip(("course_start", "course_end"), course, strict=True))
-        | {
-            "rule_id": rule.id,
-            "improvement_sign": study.instruments[rule.instrument].improvement_sign,
-        }
-    )
-
-
-def _dropout(study: Study) -> dict[str, Any]:
-    said = study.protocol.dropout
-    rule = next((r for r in study.outcome_rules if said.outcome_rule in (None, r.id)), None)
-    return {
-        "outcome_rule": rule.id if rule else None,
-        "outcome_instrument": rule.instrument if rule else None,
-        "outcome_version": rule.version if rule else None,
-        "few_sessions": said.few_sessions,
-        "protocol_sessions": said.protocol_sessions,
-        "landmark": said.landmark,
-    }
 
 
 def _interviews(study: Study) -> list[dict[str, Any]]:

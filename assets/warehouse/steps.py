@@ -14,7 +14,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadlog.assets.warehouse import agreement, variances
+from dyadlog.assets.warehouse import agreement, consistency, student, variances
+from dyadlog.assets.warehouse.distance import answer_distances
 from dyadlog.assets.warehouse.logistic import logistic
 from dyadlog.assets.warehouse.logrank import logrank
 from dyadlog.assets.warehouse.minimum import least
@@ -30,7 +31,9 @@ MIN_CLIENTS = (
 _STEPS = 1000
 _TAU_TOLERANCE = 1e-12
 _FIXED = ("level", "level_se", "trend", "trend_se", "sigma")
-_NOTHING: dict[str, float | None] = dict.fromkeys(("fixed_slope", "intercept", "slope", "deviation", "se"))
+_NOTHING: dict[str, float | None] = dict.fromkeys(
+    ("fixed_intercept", "fixed_slope", "intercept", "slope", "deviation", "se")
+)
 
 
 def reml_tau2(effects: Sequence[float], variances: Sequence[float]) -> float:
@@ -81,7 +84,7 @@ def hlm_slopes(times: Sequence[Sequence[float]], scores: Sequence[Sequence[float
         scores: the scores.
 
     Returns:
-        for each client the mean slope, the empirical Bayes intercept and slope (mean and deviation together), the deviation
+        for each client the mean intercept and slope, the empirical Bayes intercept and slope (mean and deviation together), the deviation
         and its conditional standard error; nothing where the model cannot be fitted.
     """
     mixed = _Mixed.of(times, scores) if len(scores) >= MIN_CLIENTS else None
@@ -230,8 +233,10 @@ class _Mixed:
         fixed_slope = float(_rounded(np.array([trend]))[0]) * unit
         slope = fixed_slope + deviation
         intercept = mean_y + sd_y * _rounded(level + up) - slope * mean_t
+        fixed_intercept = mean_y + sd_y * float(_rounded(np.array([level]))[0]) - fixed_slope * mean_t
         return [
-            {"fixed_slope": fixed_slope, "intercept": i, "slope": s, "deviation": d, "se": e}
+            {"fixed_intercept": fixed_intercept, "fixed_slope": fixed_slope}
+            | {"intercept": i, "slope": s, "deviation": d, "se": e}
             for i, s, d, e in zip(
                 intercept.tolist(), slope.tolist(), deviation.tolist(), error.tolist(), strict=True
             )
@@ -247,6 +252,20 @@ _SLOPES = f"STRUCT({', '.join(f'{name} DOUBLE' for name in _NOTHING)})[]"
 STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "reml_tau2": (reml_tau2, ("DOUBLE[]", "DOUBLE[]"), "DOUBLE"),
     "response_surface": SURFACE_STEP,
+    "answer_distances": (answer_distances, ("DOUBLE[][]",), "DOUBLE[]"),
+    "scale_consistency": (
+        consistency.scale_consistency,
+        ("VARCHAR[]", "DOUBLE[][]"),
+        consistency.RESULT,
+    ),
+    "t_quantile": (student.t_quantile, ("BIGINT",), "DOUBLE"),
+    "beyond_t": (student.beyond_t, ("DOUBLE", "BIGINT"), "DOUBLE"),
+    "normal_below": (student.normal_below, ("DOUBLE",), "DOUBLE"),
+    "least_squares": (
+        student.least_squares,
+        ("DOUBLE[]", "VARCHAR[]", "DOUBLE[][]", "VARCHAR[]", "VARCHAR[][]"),
+        student.TERMS,
+    ),
     "mixed_effects": (
         mixed_effects,
         ("VARCHAR", "DOUBLE[][]", "DOUBLE[][]"),
@@ -279,6 +298,9 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
         "STRUCT(term VARCHAR, n_clients INTEGER, estimate DOUBLE, se DOUBLE, p DOUBLE)[]",
     ),
 }
+
+# Steps that look at one row only; what the others give is estimated from many rows together.
+BY_ROW = frozenset({"t_quantile", "beyond_t", "normal_below"})
 
 
 def register(duck: duckdb.DuckDBPyConnection) -> None:

@@ -32,7 +32,7 @@ def is_constant(name: str) -> bool:
     model = models().get(name)
     if model is None or model.scope != "study":
         return False
-    return "site_id" not in model.grain or bool(model.python)
+    return "site_id" not in model.grain or not steps.BY_ROW.issuperset(model.python)
 
 
 @cache

@@ -18,6 +18,7 @@ found as (
     score.version,
     score.rater,
     rule.rule_id,
+    rule.scale,
     count(*)::integer as n_scores,
     count(*) filter (where session_number is not null or occasion = 'intake') as n_placed,
     min(measurement) filter (
@@ -33,8 +34,10 @@ found as (
       where post_point in ('first', 'last') or occasion = post_point or session_number = post_session
     ) as last_at_post
   from score
-  inner join study.outcome_rule as rule on score.instrument = rule.instrument and score.version = rule.version
-  group by score.site_id, score.client_id, score.episode_id, score.instrument, score.version, score.rater, rule.rule_id
+  inner join study.outcome_rule as rule
+    on score.instrument = rule.instrument and score.version = rule.version and score.scale = rule.scale
+  group by
+    score.site_id, score.client_id, score.episode_id, score.instrument, score.version, score.rater, rule.rule_id, rule.scale
 ),
 
 placed as (
@@ -56,6 +59,7 @@ select
   placed.version,
   placed.rater,
   placed.rule_id,
+  placed.scale,
   placed.n_scores,
   pre.score as pre_score,
   pre.session_number as pre_session_number,
@@ -71,6 +75,7 @@ left join score as pre
   and placed.instrument = pre.instrument
   and placed.version = pre.version
   and placed.rater = pre.rater
+  and placed.scale = pre.scale
   and placed.pre_measurement = pre.measurement
 left join score as post
   on placed.site_id = post.site_id
@@ -79,4 +84,5 @@ left join score as post
   and placed.instrument = post.instrument
   and placed.version = post.version
   and placed.rater = post.rater
+  and placed.scale = post.scale
   and placed.post_measurement = post.measurement

@@ -10,7 +10,7 @@ with rule as (
 score as (
   select site_id, client_id, episode_id, instrument, version, rater, occasion, session_number, score
   from marts.outcome_score
-  where session_number is not null
+  where session_number is not null and scale = 'total'
   union all
   select site_id, client_id, episode_id, instrument, version, rater, occasion, session_number, score
   from marts.alliance_session
@@ -51,9 +51,13 @@ bounded as (
 spread as (
   select
     *,
-    list_transform(
-      range(first_session, last_session + 1), lambda session: scores[nullif(list_position(sessions, session), 0)]
-    ) as places
+    case
+      -- a score in every session: nothing has to be looked for
+      when sessions = range(first_session, last_session + 1) then scores
+      else list_transform(
+        range(first_session, last_session + 1), lambda session: scores[nullif(list_position(sessions, session), 0)]
+      )
+    end as places
   from bounded
   where last_session >= first_session
 )

@@ -1,5 +1,5 @@
 -- marts.course_slope: rate of change of a client by a mixed model
--- grain: site_id, client_id, episode_id, instrument, version, rater
+-- grain: site_id, client_id, episode_id, instrument, version, rater, scale
 -- scope: study
 -- python: hlm_slopes
 -- source: Speer & Greenbaum 1995, Journal of Consulting and Clinical Psychology 63, 1044-1048 (use) [M]; Bates, Maechler,
@@ -11,7 +11,7 @@
 -- every delivery, since every client is part of the model.
 
 with asked as (
-  select distinct instrument, version from study.outcome_rule where method in ('hlm', 'hlm_deviation')
+  select distinct instrument, version, scale from study.outcome_rule where method in ('hlm', 'hlm_deviation')
 ),
 
 timed as (
@@ -22,11 +22,13 @@ timed as (
     score.instrument,
     score.version,
     score.rater,
+    score.scale,
     score.measurement,
     score.score,
     coalesce(score.session_number, 0)::double as place
   from marts.outcome_score as score
-  inner join asked on score.instrument = asked.instrument and score.version = asked.version
+  inner join asked
+    on score.instrument = asked.instrument and score.version = asked.version and score.scale = asked.scale
   where score.session_number is not null or score.occasion = 'intake'
 ),
 
@@ -38,11 +40,12 @@ course as (
     instrument,
     version,
     rater,
+    scale,
     count(*)::integer as n_scores,
     list(place order by measurement) as places,
     list(score order by measurement) as scores
   from timed
-  group by site_id, client_id, episode_id, instrument, version, rater
+  group by site_id, client_id, episode_id, instrument, version, rater, scale
   having count(*) >= 3
 ),
 
@@ -51,6 +54,7 @@ fitted as (
     instrument,
     version,
     rater,
+    scale,
     list(site_id order by site_id, client_id, episode_id) as site_ids,
     list(client_id order by site_id, client_id, episode_id) as client_ids,
     list(episode_id order by site_id, client_id, episode_id) as episode_ids,
@@ -59,7 +63,7 @@ fitted as (
       list(places order by site_id, client_id, episode_id), list(scores order by site_id, client_id, episode_id)
     ) as slopes
   from course
-  group by instrument, version, rater
+  group by instrument, version, rater, scale
 ),
 
 client as (
@@ -67,6 +71,7 @@ client as (
     instrument,
     version,
     rater,
+    scale,
     unnest(site_ids) as site_id,
     unnest(client_ids) as client_id,
     unnest(episode_ids) as episode_id,
@@ -82,7 +87,9 @@ select
   instrument,
   version,
   rater,
+  scale,
   n_scores,
+  estimated.fixed_intercept as fixed_intercept,
   estimated.fixed_slope as fixed_slope,
   estimated.intercept as intercept,
   estimated.slope as slope,

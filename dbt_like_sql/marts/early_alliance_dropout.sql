@@ -78,6 +78,7 @@ select
   n_low_dropped,
   n_low_stayed,
   case when is_filled then n_high_dropped * n_low_stayed / (n_high_stayed * n_low_dropped) end as odds_ratio,
+  case when is_filled then ln(n_high_dropped * n_low_stayed / (n_high_stayed * n_low_dropped)) end as log_odds_ratio,
   case when is_filled then 1 / n_high_dropped + 1 / n_high_stayed + 1 / n_low_dropped + 1 / n_low_stayed end
     as log_odds_variance,
   case when n_low_dropped > 0

@@ -1,6 +1,7 @@
 -- marts.early_alliance_outcome: does a better early alliance go with a better outcome?
 -- grain: site_id, instrument, version, rater, rule_id
 -- scope: study
+-- python: beyond_t
 -- source: Fluckiger, Del Re, Wampold & Horvath 2018, Psychotherapy 55, 316-340 (295 studies, r = .278: question and yardstick);
 --         partial correlation (r_yx - r_yz r_xz) / sqrt((1 - r_yz r_yz) (1 - r_xz r_xz)); Fisher 1921, Metron 1, 3-32 (z).
 -- `instrument`, `version` and `rater` are those of the alliance, `rule_id` the outcome rule behind drop-out in study.yaml.
@@ -9,51 +10,17 @@
 --   r_gain: with the residual gain over the reference sample (marts.outcome_client); spearman: ranks, ties share theirs
 --   partial_r: with the score after treatment, that before held constant; delta_r2: what it explains beyond that one
 --   early_slope: its weight beside the score before treatment, in outcome points per point of alliance
---   low, high: 95 % interval of r by Fisher's z, variance 1 / (n - 3)
+--   low, high: 95 % interval of r by Fisher's z, variance 1 / (n - 3); p: chance of such an r without any relation, by
+--   t = r sqrt((n - 2) / (1 - r r)); more predictors at once: marts.outcome_model
 
-with threshold as (
-  select * from study.dropout
-),
-
-rating as (
-  select site_id, client_id, episode_id, instrument, version, rater, session_number, occasion, score
-  from marts.alliance_session
-  where scale = 'total' and score is not null and session_number <= (select landmark from study.dropout)
-),
-
-early as (
-  select site_id, client_id, episode_id, instrument, version, rater, avg(score order by session_number, occasion) as early
-  from rating
-  group by site_id, client_id, episode_id, instrument, version, rater
-),
-
-outcome as (
-  select
-    outcome_client.site_id,
-    outcome_client.client_id,
-    outcome_client.episode_id,
-    outcome_client.rule_id,
-    pre_score as pre,
-    post_score as post,
-    residual_gain
-  from marts.outcome_client
-  inner join threshold
-    on outcome_client.rule_id = threshold.outcome_rule
-    and outcome_client.instrument = threshold.outcome_instrument
-    and outcome_client.version = threshold.outcome_version
-    and outcome_client.rater = 'client'
-  where change is not null and coalesce(post_session_number > threshold.landmark, true)
-),
-
-client as (
+with client as (
   select
     *,
     rank() over (partition by site_id, instrument, version, rater, rule_id order by early)
       + (count(*) over (partition by site_id, instrument, version, rater, rule_id, early) - 1) / 2 as early_rank,
     rank() over (partition by site_id, instrument, version, rater, rule_id order by post)
       + (count(*) over (partition by site_id, instrument, version, rater, rule_id, post) - 1) / 2 as post_rank
-  from early
-  inner join outcome using (site_id, client_id, episode_id)
+  from intermediate.early_outcome
 ),
 
 related as (
@@ -104,6 +71,7 @@ select
   r,
   case when fisher_z is not null then tanh(fisher_z - 1.959963984540054 / sqrt(n - 3)) end as low,
   case when fisher_z is not null then tanh(fisher_z + 1.959963984540054 / sqrt(n - 3)) end as high,
+  case when n > 2 and r ** 2 < 1 then beyond_t(r * sqrt((n - 2) / (1 - r ** 2)), n - 2) end as p,
   spearman,
   r_gain,
   r_pre_post,

@@ -27,6 +27,7 @@ score as (
       partition by site_id, client_id, episode_id, instrument, version, rater order by measurement
     ) as first_score
   from marts.outcome_score
+  where scale = 'total'
 ),
 
 first_score as (

@@ -21,7 +21,11 @@
 --        side), non_reliably_recovered (across the cut-off without reliable change).
 -- Hageman & Arrindell judge the side after treatment by the true score and its error, the others by the score itself.
 -- Who starts on the functional side cannot recover: the share of the recovered is of those with is_clinical_pre.
--- residual_gain: post - (a + b pre), regression over the reference sample, in scale points, not turned.
+-- residual_gain: post - (a + b pre), regression over the reference sample, in scale points, not turned; residual_gain_z: over
+-- the SD (n - 1) of the residuals; residual_gain_studentised: over its own error s sqrt(1 - 1 / n - z z / (n - 1)), s with
+-- n - 2 (R's rstandard), where the reference is the study.
+-- post_index: Hageman & Arrindell's index of the score after treatment against the cut-off, not turned; beyond the critical
+-- value the side is sure. is_clinical_post: surely clinical there, not functional elsewhere.
 -- `improvement` is the change in the direction of health, whatever the direction of the instrument.
 
 with pair as (
@@ -45,7 +49,7 @@ compared as (
     rule.harmed,
     rule.non_reliably_recovered,
     rule.zero_is_infinite,
-    reference.* exclude (instrument, version, rater, rule_id, method),
+    reference.* exclude (instrument, version, rater, rule_id, scale, method),
     course.slope,
     course.deviation,
     course.slope_se,
@@ -65,6 +69,7 @@ compared as (
     and pair.instrument = course.instrument
     and pair.version = course.version
     and pair.rater = course.rater
+    and pair.scale = course.scale
 ),
 
 indexed as (
@@ -74,6 +79,10 @@ indexed as (
       when pre_score <> 0 then 100 * change / pre_score
       when zero_is_infinite then case when change = 0 then 0 else sign(change) * 'infinity'::double end
     end as percent_change,
+    case when is_pair then post_score - (post_mean + correlation * post_sd / nullif(pre_sd, 0) * (pre_score - pre_mean)) end
+      as residual_gain,
+    post_sd * sqrt(greatest(0, 1 - correlation ** 2)) as residual_sd,
+    1 / n_reference + ((pre_score - pre_mean) / nullif(pre_sd, 0)) ** 2 / nullif(n_reference - 1, 0) as leverage,
     case method
       when 'jt' then change / nullif(se_difference, 0)
       when 'gln' then (change + (1 - reliability) * (pre_score - pre_mean)) / nullif(pre_sd * sqrt(1 - reliability ** 2), 0)
@@ -139,6 +148,7 @@ select
   version,
   rater,
   rule_id,
+  scale,
   n_scores,
   pre_score,
   pre_session_number,
@@ -147,14 +157,19 @@ select
   change,
   improvement_sign * change as improvement,
   case when is_pair then percent_change end as percent_change,
-  case when is_pair then post_score - (post_mean + correlation * post_sd / nullif(pre_sd, 0) * (pre_score - pre_mean)) end
-    as residual_gain,
+  residual_gain,
+  residual_gain / nullif(residual_sd, 0) as residual_gain_z,
+  case when leverage < 1
+    then residual_gain / nullif(residual_sd * sqrt((n_reference - 1) / nullif(n_reference - 2, 0) * (1 - leverage)), 0)
+  end as residual_gain_studentised,
   change_index,
   critical_value,
   reliable_change,
   cutoff,
   is_clinical_pre,
   is_functional_post,
+  case when is_pair then improvement_sign * post_index end as post_index,
+  case when is_pair then is_clinical_post end as is_clinical_post,
   case
     when method is null or is_improved is null then null
     when is_improved and is_functional_post and (is_clinical_pre or not starts_clinical) then 'recovered'

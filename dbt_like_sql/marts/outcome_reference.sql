@@ -6,7 +6,7 @@
 -- Means, SDs (n - 1) and the correlation are those of all clients with both scores, whatever their site (`reference` is
 -- 'study'; they move with every delivery), or those of a norm set, published or frozen with `dyadlog freeze` (`reference`
 -- names it; they never move). Formulas, with M1, S1 before treatment, M0, S0 functional, r reliability, d = 1 or -1:
---   error of measurement S1 sqrt(1 - r); error of the difference sqrt(2) times that
+--   error of measurement S1 sqrt(1 - r); error of the difference sqrt(2) times that; of prediction S1 sqrt(1 - r r)
 --   cut-offs a = M1 + 2 d S1; b = M0 - 2 d S0; c = (S1 M0 + S0 M1) / (S1 + S0)
 -- With `true_scores` each SD is multiplied by the root of its own reliability (S squared - error squared) / S squared.
 -- clinicalsignificance 3.0.0 takes b from the clinical SD; a rule of that preset does the same.
@@ -74,6 +74,7 @@ select
   version,
   rater,
   rule_id,
+  scale,
   method,
   norms as norm_set,
   reference,
@@ -86,6 +87,7 @@ select
   reliability,
   se_measurement,
   se_measurement * sqrt(2) as se_difference,
+  pre_sd * sqrt(1 - reliability ** 2) as se_prediction,
   post_reliability,
   difference_reliability,
   critical as critical_value,

@@ -22,8 +22,8 @@ series as (
   select * from intermediate.session_series
 ),
 
--- places in the series from the second to the last but two: the first and the last interval are not tested
-place as (
+-- one row for each place from the second to the last but two: the first and the last interval are not tested
+around as (
   select
     site_id,
     client_id,
@@ -31,24 +31,16 @@ place as (
     rule_id,
     instrument,
     version,
-    first_session,
-    scores,
-    unnest(range(2, len(scores) - 1)) as nth
+    first_session + unnest(range(1, len(scores) - 2)) as session_number,
+    unnest(scores[2:-3]) as y0,
+    unnest(scores[1:-4]) as y_before_1,
+    -- before the first and after the last place there is nothing
+    unnest(list_concat([null], scores[1:-5])) as y_before_2,
+    unnest(scores[3:-2]) as y_after_1,
+    unnest(scores[4:-1]) as y_after_2,
+    unnest(list_concat(scores[5:], [null])) as y_after_3
   from series
-),
-
-around as (
-  select
-    place.* exclude (scores),
-    first_session + nth - 1 as session_number,
-    scores[nth] as y0,
-    scores[nth - 1] as y_before_1,
-    -- place 0 is empty
-    scores[nth - 2] as y_before_2,
-    scores[nth + 1] as y_after_1,
-    scores[nth + 2] as y_after_2,
-    scores[nth + 3] as y_after_3
-  from place
+  where len(scores) >= 4
 ),
 
 counted as (
@@ -74,12 +66,12 @@ spread as (
     *,
     case when n_before >= 2 and n_after >= 2 then sqrt(
       (
-        coalesce((y0 - mean_before) ** 2, 0)
-        + coalesce((y_before_1 - mean_before) ** 2, 0)
-        + coalesce((y_before_2 - mean_before) ** 2, 0)
-        + coalesce((y_after_1 - mean_after) ** 2, 0)
-        + coalesce((y_after_2 - mean_after) ** 2, 0)
-        + coalesce((y_after_3 - mean_after) ** 2, 0)
+        coalesce((y0 - mean_before) * (y0 - mean_before), 0)
+        + coalesce((y_before_1 - mean_before) * (y_before_1 - mean_before), 0)
+        + coalesce((y_before_2 - mean_before) * (y_before_2 - mean_before), 0)
+        + coalesce((y_after_1 - mean_after) * (y_after_1 - mean_after), 0)
+        + coalesce((y_after_2 - mean_after) * (y_after_2 - mean_after), 0)
+        + coalesce((y_after_3 - mean_after) * (y_after_3 - mean_after), 0)
       ) / (n_before + n_after - 2)
     ) end as pooled_sd
   from centred

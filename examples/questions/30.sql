@@ -18,7 +18,7 @@ with score as (
       - avg(outcome.score) over (partition by outcome.site_id, outcome.client_id, outcome.episode_id, outcome.instrument)
     ) as health
   from marts.outcome_score as outcome
-  where outcome.rater = 'client' and outcome.occasion = 'pre_session' and outcome.session_number is not null
+  where outcome.rater = 'client' and outcome.scale = 'total' and outcome.occasion = 'pre_session' and outcome.session_number is not null
 ),
 
 followed as (

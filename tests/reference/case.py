@@ -93,10 +93,11 @@ class Case:
         self._events: dict[str, list[dict[str, Any]]] = {}
         self._known: set[tuple[str, str, int | None]] = set()
 
-    def client(self, site: str, name: str) -> str:
+    def client(self, site: str, name: str, **payload: Any) -> str:
+        """`payload`: what else the enrolment says, where it is the first that is said of the client."""
         if (site, name, None) not in self._known:
             self._known.add((site, name, None))
-            self._events.setdefault(site, []).append(client(name))
+            self._events.setdefault(site, []).append(client(name, payload=payload))
         return name
 
     def held(self, site: str, name: str, number: int, **more: Any) -> None:

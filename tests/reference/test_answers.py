@@ -77,6 +77,12 @@ def test_runs_of_equal_answers(dataset: str, tmp_path: Path, compared: Compared)
                 for value in [found[ident(row["row"])][ours]]
             ),
         )
+    distances = dict(lab.rows("select client_id, distance from marts.answer_distance"))
+    compared.same(
+        CARELESS,
+        f"{dataset}: mahalanobis",
+        ((row["row"], number(row["mahalanobis_d2"]), distances[ident(row["row"])]) for row in expected),
+    )
 
 
 def test_runs_of_the_packages_own_test_data(tmp_path: Path, compared: Compared) -> None:
@@ -99,69 +105,117 @@ def test_runs_of_the_packages_own_test_data(tmp_path: Path, compared: Compared) 
 ALPHA = "reliability_alpha"
 
 
-@pytest.mark.parametrize(
-    ("score", "file"),
-    [("mean", "expected_scores_mean_of_available.csv"), ("sum", "expected_scores_total.csv")],
-)
-def test_scores_with_reversed_and_missing_items(
-    score: str, file: str, tmp_path: Path, compared: Compared
-) -> None:
-    keys = read(ALPHA, "input_keys.csv")
-    scales: dict[str, list[str]] = {}
-    for row in keys:
-        scales.setdefault(row["scale"], []).append(row["item"])
-    lab = night(
-        tmp_path,
-        read(ALPHA, "input.csv"),
-        "id",
-        score=score,
-        reversed=[row["item"] for row in keys if row["keyed"] == "-1"],
-        subscales=scales,
-    )
-    found = {
-        row[:2]: row[2:]
-        for row in lab.rows("select client_id, scale, score, n_missing from marts.instrument_score")
-    }
-    rows = read(ALPHA, file)
-    compared.same(
-        ALPHA,
-        f"scores: {score}",
-        (
-            (
-                (row["id"], scale),
-                None if row[scale] in ("", "NaN", "NA") else float(row[scale]),
-                found[ident(row["id"]), scale][0],
-            )
-            for row in rows
-            for scale in scales
-            # totals of psych leave missing answers out; ours are prorated, so forms without missing ones are compared
-            if score == "mean" or found[ident(row["id"]), scale][1] == 0
-        ),
-        note="" if score == "mean" else "forms without missing answers",
-    )
-
-
-def test_cronbachs_alpha(tmp_path: Path, compared: Compared) -> None:
+def bfi(folder: Path, score: str) -> tuple[Lab, dict[str, list[str]]]:
     keys = read(ALPHA, "input_keys.csv")
     scales: dict[str, list[str]] = {}
     for row in keys:
         scales.setdefault(row["scale"], []).append(row["item"])
     turned = [row["item"] for row in keys if row["keyed"] == "-1"]
-    lab = night(tmp_path, read(ALPHA, "input.csv"), "id", reversed=turned, subscales=scales)
-    names = ("n_clients", "alpha", "mean", "sd")
-    found = {
-        row[0]: dict(zip(names, row[1:], strict=True))
-        for row in lab.rows(f"select scale, {', '.join(names)} from marts.scale_reliability")
+    lab = night(folder, read(ALPHA, "input.csv"), "id", score=score, reversed=turned, subscales=scales)
+    return lab, scales
+
+
+@pytest.fixture(scope="module")
+def summed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, dict[str, list[str]]]:
+    return bfi(tmp_path_factory.mktemp("bfi"), "sum")
+
+
+def scores(lab: Lab) -> dict[tuple[str, str], tuple[float | None, ...]]:
+    """Score, sum of the answers that were given, and how many are missing."""
+    return {
+        row[:2]: row[2:]
+        for row in lab.rows(
+            "select client_id, scale, score, item_mean * (n_items - n_missing), n_missing from marts.instrument_score"
+        )
     }
-    theirs = ("n", "raw_alpha", "mean", "sd")
+
+
+def test_means_with_reversed_and_missing_items(tmp_path: Path, compared: Compared) -> None:
+    lab, scales = bfi(tmp_path, "mean")
+    found = scores(lab)
     compared.same(
         ALPHA,
-        "alpha, n, mean, sd",
+        "scores: mean",
         (
-            ((row["scale"], name), number(row[name]), float(found[row["scale"]][ours]))
-            for row in read(ALPHA, "expected_alpha.csv")
-            if row["complete_cases_only"] == "TRUE"
-            for ours, name in zip(names, theirs, strict=True)
+            ((row["id"], scale), number(row[scale]), found[ident(row["id"]), scale][0])
+            for row in read(ALPHA, "expected_scores_mean_of_available.csv")
+            for scale in scales
         ),
-        note="complete cases; alpha of pairwise covariances is not computed",
     )
+
+
+def test_sums_with_reversed_and_missing_items(
+    summed: tuple[Lab, dict[str, list[str]]], compared: Compared
+) -> None:
+    """Totals of psych leave missing answers out; ours are prorated, so the sum of what was given is beside them."""
+    lab, scales = summed
+    found, rows = scores(lab), read(ALPHA, "expected_scores_total.csv")
+    for what, place, note in (
+        ("sum", 0, "forms without missing answers"),
+        ("sum of the answers given", 1, ""),
+    ):
+        compared.same(
+            ALPHA,
+            f"scores: {what}",
+            (
+                ((row["id"], scale), number(row[scale]), found[ident(row["id"]), scale][place])
+                for row in rows
+                for scale in scales
+                if place == 1 or found[ident(row["id"]), scale][2] == 0
+            ),
+            note=note,
+        )
+
+
+def test_cronbachs_alpha(summed: tuple[Lab, dict[str, list[str]]], compared: Compared) -> None:
+    lab, _ = summed
+    names = {
+        "n": "n_clients",
+        "raw_alpha": "alpha",
+        "std_alpha": "alpha_standardised",
+        "G6_smc": "lambda_6",
+        "average_r": "mean_r",
+        "mean": "mean",
+        "sd": "sd",
+    }
+    rules = {"TRUE": "complete", "FALSE": "pairwise"}
+    found = {
+        row[:2]: dict(zip(names, row[2:], strict=True))
+        for row in lab.rows(
+            f"select rule_id, scale, {', '.join(names.values())} from marts.scale_reliability"
+        )
+    }
+    for name in names:
+        compared.same(
+            ALPHA,
+            f"alpha: {name}",
+            (
+                (key, number(row[name]), float(found[key][name]))
+                for row in read(ALPHA, "expected_alpha.csv")
+                for key in [(rules[row["complete_cases_only"]], row["scale"])]
+            ),
+        )
+    columns = {
+        "n": "n_clients",
+        "raw_r": "item_total_r",
+        "r_drop": "item_rest_r",
+        "mean": "mean",
+        "sd": "sd",
+        "alpha_if_dropped": "alpha_without",
+    }
+    items = {
+        row[:3]: dict(zip(columns, row[3:], strict=True))
+        for row in lab.rows(
+            f"select rule_id, scale, item, {', '.join(columns.values())} from marts.item_statistic"
+        )
+    }
+    for name in columns:
+        compared.same(
+            ALPHA,
+            f"items: {name}",
+            (
+                (key, number(row[name]), float(items[key][name]))
+                for row in read(ALPHA, "expected_item_stats.csv")
+                for key in [(rules[row["complete_cases_only"]], row["scale"], row["item"])]
+            ),
+        )

@@ -33,6 +33,11 @@ COLUMNS = [
     ("smcc", "smcc_yi", 1),
     ("smcc_variance", "smcc_vi", 0),
     ("improvement_variance", "mc_vi", 0),
+    ("improvement_mean", "mc_yi", 1),
+    ("d_pre", "glass_delta_effectsize", 1),
+    ("d_change", "cohens_dz", 1),
+    ("d_pooled", "cohens_d_independent_pooled", 1),
+    ("g_pooled", "hedges_g_independent_pooled", 1),
 ]
 
 
@@ -42,6 +47,7 @@ def night(folder: Path, rows: list[dict[str, str]], direction: str, *, one_site:
         site = "all" if one_site else ident(row["site"])
         for when in ("pre", "post"):
             occasion = {"pre": "intake", "post": "end"}[when]
+            case.client(site, ident(row["id"]), arm=row["site"].rsplit("_")[-1])
             case.score(site, ident(row["id"]), "measure", occasion, number(row[when]))
     return case.night()
 
@@ -55,7 +61,7 @@ def test_effects_by_site_and_pooled(
     rows = [row for row in read(EFFECTS, "input.csv") if row["dataset"] == dataset]
     expected = [row for row in read(EFFECTS, "expected_effect_sizes.csv") if row["dataset"] == dataset]
     found: dict[str, dict[str, Any]] = {}
-    names = [ours for ours, _, _ in COLUMNS]
+    names = sorted({ours for ours, _, _ in COLUMNS})
     by_site = night(tmp_path / "sites", rows, direction, one_site=False)
     whole = night(tmp_path / "whole", rows, direction, one_site=True)
     for lab in (by_site, whole):
@@ -66,7 +72,7 @@ def test_effects_by_site_and_pooled(
     for ours, theirs, turned in COLUMNS:
         compared.same(
             EFFECTS,
-            f"{dataset}: {ours}",
+            f"{dataset}: {theirs}",
             (
                 ((row["site"], ours), None if value is None else value * (sign if turned else 1), mine)
                 for row in expected
@@ -103,15 +109,43 @@ def test_effects_by_site_and_pooled(
         )
 
 
+def test_two_arms(tmp_path: Path, compared: Compared) -> None:
+    rows = [row for row in read(EFFECTS, "input.csv") if row["dataset"] == "btheb_2m"]
+    lab = night(tmp_path, rows, "lower", one_site=False)
+    ((g, variance, d),) = lab.rows(
+        "select g, g_variance, d from marts.arm_contrast "
+        "where rule_id = 'change' and arm = 'BtheB' and other_arm = 'TAU'"
+    )
+    (row,) = read(EFFECTS, "expected_two_arm_2m.csv")
+    compared.same(
+        EFFECTS,
+        "two arms",
+        [
+            # Less depression is better: a plus for the arm is a minus in points.
+            ("metafor SMD", number(row["metafor_SMD_yi"]), -g),
+            ("its variance", number(row["metafor_SMD_vi"]), variance),
+            ("d", number(row["effectsize_cohens_d_TAU_minus_BtheB"]), d),
+            ("g", number(row["effectsize_hedges_g_TAU_minus_BtheB"]), g),
+        ],
+    )
+
+
 RESIDUAL = "residual_change"
 
 
-def residual(folder: Path, used: set[str], site: str | None) -> Lab:
-    """The early score stands for the alliance; it is given in session 1. `site` puts everybody into one."""
+# R takes the first level of a factor for reference, this project the first name.
+ARMS = {"TAU": "arm-1", "BtheB": "arm-2"}
+LENGTHS = {"<6m": "site-1", ">6m": "site-2"}
+
+
+def residual(folder: Path, used: set[str], site: str) -> Lab:
+    """The early score stands for the alliance; it is given in session 1. `site`: one for all, or by a column."""
     case = Case(folder, {"measure": ("outcome", "lower"), "early": ("alliance", "higher")}, outcomes=[RULE])
     for row in read(RESIDUAL, "input.csv"):
         if row["id"] in used:
-            where, name = site or ident(row["treatment"]), ident(row["id"])
+            name = ident(row["id"])
+            where = {"treatment": ident(row["treatment"]), "length": LENGTHS[row["length"]]}.get(site, site)
+            case.client(where, name, arm=ARMS[row["treatment"]])
             case.score(where, name, "measure", "intake", number(row["bdi_pre"]))
             case.score(where, name, "early", 1, number(row["bdi_2m"]), "post_session")
             case.score(where, name, "measure", "end", number(row["bdi_3m"]))
@@ -123,14 +157,20 @@ def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
     expected = read(RESIDUAL, "expected_residual_gain.csv")
     used = {row["id"] for row in expected}
     lab = residual(tmp_path / "whole", used, "all")
-    found = dict(
-        lab.rows("select client_id, residual_gain from marts.outcome_client where rule_id = 'change'")
-    )
-    compared.same(
-        RESIDUAL,
-        "residual gain",
-        ((row["id"], number(row["residual_gain"]), found[ident(row["id"])]) for row in expected),
-    )
+    names = ("pre", "post", "predicted", "residual_gain", "residual_gain_z", "standardized_residual")
+    gains = {
+        row[0]: dict(zip(names, row[1:], strict=True))
+        for row in lab.rows(
+            "select client_id, pre_score, post_score, post_score - residual_gain, residual_gain, residual_gain_z, "
+            "residual_gain_studentised from marts.outcome_client where rule_id = 'change'"
+        )
+    }
+    for name in names:
+        compared.same(
+            RESIDUAL,
+            f"residual gain: {name}",
+            ((row["id"], number(row[name]), gains[ident(row["id"])][name]) for row in expected),
+        )
     quantities = {row["quantity"]: number(row["value"]) for row in read(RESIDUAL, "expected_quantities.csv")}
     ((n, slope, intercept, r),) = lab.rows(
         "select n_reference, correlation * post_sd / pre_sd, post_mean - correlation * post_sd / pre_sd * pre_mean, "
@@ -166,14 +206,14 @@ def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
             *((name, quantities[name], value) for name, value in zip(columns, whole, strict=False)),
             ("slope beside pre", number(slope["Estimate"]), whole[-1]),
         ],
-        note="p-values and the regression with treatment and length are left to the analyst",
     )
-    by_site = residual(tmp_path / "sites", used, None)
-    names = ("n", "pearson", "ci_lo", "ci_hi", "spearman", "fisher_z")
+    assert set(quantities) == {*columns, *found}
+    by_site = residual(tmp_path / "sites", used, "treatment")
+    names = ("n", "pearson", "ci_lo", "ci_hi", "p", "spearman", "fisher_z")
     sites = {
         site: dict(zip(names, map(float, values), strict=True))
         for site, *values in by_site.rows(
-            "select site_id, n, r, low, high, spearman, fisher_z from marts.early_alliance_outcome"
+            "select site_id, n, r, low, high, p, spearman, fisher_z from marts.early_alliance_outcome"
         )
     }
     ((z, low, high),) = by_site.rows(
@@ -193,3 +233,36 @@ def test_residual_gain(tmp_path: Path, compared: Compared) -> None:
             ).items()
         ),
     )
+    by_length = residual(tmp_path / "lengths", used, "length")
+    fits = {
+        (model, term): values
+        for model, term, *values in by_length.rows(
+            "select model, term, estimate, se, t, p, n_clients from marts.outcome_model"
+        )
+    }
+    terms = {
+        "(Intercept)": "intercept",
+        "bdi_pre": "pre",
+        "bdi_2m": "early",
+        "treatmentBtheB": "arm arm-2",
+        "length>6m": "site site-2",
+    }
+    for model, file in (
+        ("early_pre", "expected_lm_2pred.csv"),
+        ("early_pre_arm_site", "expected_lm_4pred.csv"),
+    ):
+        theirs = ("Estimate", "Std..Error", "t.value", "Pr...t..")
+        compared.same(
+            RESIDUAL,
+            f"regression {model}",
+            (
+                ((row["term"], name), number(row[name]), value)
+                for row in read(RESIDUAL, file)
+                for name, value in zip(theirs, fits[model, terms[row["term"]]], strict=False)
+            ),
+        )
+    assert {n for _, *_, n in fits.values()} == {len(used)}
+    # Beside 1, a p of 1e-10 agrees with anything: it is compared by its ratio.
+    (row,) = [row for row in read(RESIDUAL, "expected_lm_4pred.csv") if row["term"] == "bdi_2m"]
+    ratio = fits["early_pre_arm_site", "early"][3] / float(row["Pr...t.."])
+    compared.same(RESIDUAL, "ratio of the smallest p", [("early", 1.0, ratio)])

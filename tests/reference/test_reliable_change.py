@@ -184,9 +184,9 @@ def package_rules(out: Outcome) -> list[dict[str, Any]]:
             | {"zero_is_infinite": True}
         )
     (mid,) = {float(row["mid"]) for row in expected(out, "anchor_individual")}
-    rules.append(
-        base | {"id": "anchor", "preset": "points", "points": mid, "cutoff": None, "at_cutoff": "neither"}
-    )
+    anchor = base | {"points": mid, "cutoff": None, "at_cutoff": "neither"}
+    rules.append(anchor | {"id": "anchor", "preset": "points"})
+    rules.append(anchor | {"id": "anchor_of_package", "preset": "clinicalsignificance_3_0_0_anchor"})
     # The published definition of b beside the package's.
     jt = {"preset": "jacobson_truax", "critical": NormalDist().inv_cdf(0.975)}
     return [*rules, base | figures | jt | {"id": "published_b", "cutoff": "b"}]
@@ -237,6 +237,8 @@ def clients(lab: Lab) -> Rows:
         "cutoff",
         "is_clinical_pre",
         "is_functional_post",
+        "is_clinical_post",
+        "post_index",
     ]
     rows = lab.rows(f"select {', '.join(columns)} from marts.outcome_client")
     return {(row[0], row[1]): dict(zip(columns, row, strict=True)) for row in rows}
@@ -317,6 +319,19 @@ def test_sides_of_the_cutoff(out: Outcome, nights: Any, compared: Compared) -> N
                 for key in [(f"{row['cutoff_method']}_0.05_{row['cutoff_type']}", ident(row["id"]))]
             ),
         )
+    rows = [row for row in rows if row["cutoff_method"] == "HA"]
+    for ours, theirs in (("post_index", "cs_indiv"), ("is_clinical_post", "clinical_post")):
+        compared.same(
+            out.case,
+            f"{out.outcome}: HA {ours}",
+            (
+                (key, number(row[theirs]) if ours == "post_index" else flag(row[theirs]), found[key][ours])
+                for row in rows
+                # like functional_post, said of those only who could get to that side
+                if ours == "post_index" or row["clinical_pre"] == "FALSE"
+                for key in [(f"HA_0.05_{row['cutoff_type']}", ident(row["id"]))]
+            ),
+        )
 
 
 @by_outcome
@@ -329,6 +344,7 @@ def test_parameters(out: Outcome, nights: Any, compared: Compared) -> None:
         "m_post": "post_mean",
         "sd_post": "post_sd",
         "s_diff": "se_difference",
+        "se_prediction": "se_prediction",
         "se_measurement": "se_measurement",
         "r_dd": "difference_reliability",
     }
@@ -384,29 +400,127 @@ def test_percentage_and_points(out: Outcome, nights: Any, compared: Compared) ->
     )
 
 
-@by_outcome
-def test_counts_by_group(out: Outcome, nights: Any, compared: Compared) -> None:
-    """Counts per category, group (here: site) and variant."""
-    counted = {
+Counts = dict[tuple[str, str, str], int]
+
+
+def counted(lab: Lab, category: str) -> Counts:
+    """Clients by rule, site (the package's group) and category."""
+    return {
         row[:-1]: row[-1]
-        for row in nights(out).rows(
-            "select rule_id, site_id, category, count(*) from marts.outcome_client "
+        for row in lab.rows(
+            f"select rule_id, site_id, {category} as category, count(*) from marts.outcome_client "
             "where category is not null group by all"
         )
     }
-    rows = [row for row in expected(out, "combined_summary") if row["rci_method"] in SQL]
+
+
+RELIABLE = (
+    "case category when 'recovered' then 'improved' when 'harmed' then 'deteriorated' else category end"
+)
+CROSSED = (
+    "case when is_clinical_pre and is_functional_post then 'improved' "
+    "when not is_clinical_pre and is_clinical_post then 'deteriorated' when change is not null then 'unchanged' end"
+)
+
+
+@by_outcome
+def test_counts_by_group(out: Outcome, nights: Any, compared: Compared) -> None:
+    """Counts per category, group (here: site) and variant, with their share of all and of the group."""
+    summaries = {
+        "combined_summary": ("category", "{rci_method}_{alpha:g}_{cutoff_type}"),
+        "rci_summary": (RELIABLE, "{rci_method}_{alpha:g}_c"),
+        "cutoff_summary": (CROSSED, "{cutoff_method}_0.05_{cutoff_type}"),
+        "percentage_summary": ("category", "percent_{pct_improvement:g}"),
+        "anchor_summary": ("category", "anchor"),
+    }
+    for what, (category, rule_id) in summaries.items():
+        found = counted(nights(out), category)
+        rows = [row for row in expected(out, what) if row.get("rci_method", "JT") in SQL]
+        pairs = []
+        for row in rows:
+            numbers = {name: float(row[name]) for name in ("alpha", "pct_improvement") if name in row}
+            rule, site = rule_id.format(**row | numbers), "s" + ident(row.get("group", "all"))
+            n = found.get((rule, site, row["category"].lower()), 0)
+            everybody = sum(m for key, m in found.items() if key[0] == rule)
+            group = sum(m for key, m in found.items() if key[:2] == (rule, site))
+            pairs += [
+                ((rule, site, row["category"]), number(row["n"]), float(n)),
+                ((rule, site, "percent"), number(row["percent"]), round(n / everybody, 4)),
+            ]
+            if "percent_by_group" in row:
+                pairs.append(((rule, site, "group"), number(row["percent_by_group"]), round(n / group, 4)))
+        compared.same(
+            out.case, f"{out.outcome}: {what}", pairs, tolerance=5.1e-5, note="shares of four digits"
+        )
+
+
+RELEVANCE = {
+    "Statistically not significant": "not_significant",
+    "Statistically significant but not clinically relevant": "below_points",
+    "Not significantly less than the threshold": "maybe_relevant",
+    "Not significantly greater than the threshold": "maybe_relevant",
+    "Probably clinically significant effect": "probably_relevant",
+    "Large clinically significant effect": "relevant",
+}
+
+
+@by_outcome
+def test_groups_against_their_anchor(out: Outcome, nights: Any, compared: Compared) -> None:
+    """Mean change of a group, its interval, and what the package calls it."""
+    names = ("n", "difference", "lower", "upper", "category")
+    sign = 1 if out.better == "higher" else -1
+    low, high = ("low", "high") if sign > 0 else ("high", "low")
+    found = {
+        row[:2]: dict(zip(names, row[2:], strict=True))
+        for row in nights(out).rows(
+            f"select rule_id, site_id, n_pairs::double, {sign} * improvement_mean, {sign} * improvement_{low}, "
+            f"{sign} * improvement_{high}, relevance from marts.site_outcome where rule_id like 'anchor%'"
+        )
+    }
+    rows = expected(out, "anchor_group")
+    site_of = {id(row): "s" + ident(row.get("group", "all")) for row in rows}
+    for name in names:
+        compared.same(
+            out.case,
+            f"{out.outcome}: group anchor {name}",
+            (
+                (
+                    site_of[id(row)],
+                    RELEVANCE[row[name]] if name == "category" else number(row[name]),
+                    found["anchor_of_package", site_of[id(row)]][name],
+                )
+                for row in rows
+            ),
+            note="package's rule" if name == "category" else "",
+        )
+    # The definition of the same categories beside it: zero inside is not significant, whatever the direction.
+    for row in rows:
+        lower, upper = sorted((sign * float(row["lower"]), sign * float(row["upper"])))
+        ours = found["anchor", site_of[id(row)]]["category"]
+        assert (ours == "not_significant") == (lower <= 0 <= upper)
+        assert (ours == "worse") == (upper < 0)
+
+
+@by_outcome
+def test_groups_by_hageman_and_arrindell(out: Outcome, nights: Any, compared: Compared) -> None:
+    found = {
+        row[:2]: {"Changed": row[2], "Functional": row[3]}
+        for row in nights(out).rows(
+            "select rule_id, site_id, changed_share, functional_share from marts.site_outcome"
+        )
+    }
     compared.same(
         out.case,
-        f"{out.outcome}: counts",
+        f"{out.outcome}: HA group level",
         (
-            (key, number(row["n"]), float(counted.get(key, 0)))
-            for row in rows
+            (
+                (key, row["category"]),
+                number(row["percent"]),
+                found[key][row["category"]],
+            )
+            for row in expected(out, "combined_group_level_HA")
             for key in [
-                (
-                    f"{row['rci_method']}_{float(row['alpha']):g}_{row['cutoff_type']}",
-                    "s" + ident(row.get("group", "all")),
-                    row["category"].lower(),
-                )
+                (f"HA_{float(row['alpha']):g}_{row['cutoff_type']}", "s" + ident(row.get("group", "all")))
             ]
         ),
     )
@@ -473,6 +587,36 @@ def test_jtrci(higher: bool, tmp_path: Path, compared: Compared) -> None:
             for key, row in zip(keys, rows, strict=True)
         ),
     )
+    counts = counted(lab, "category")
+    compared.same(
+        JT1991,
+        f"summary, {mirrored}",
+        (
+            (row["run"], number(row["Freq"]), float(counts.get((row["run"], "site-a", named_class), 0)))
+            for row in read(JT1991, "expected_jt_summary.csv")
+            if flag(row["higher_is_better"]) == higher
+            for named_class in [row["class"].replace(" ", "_")]
+        ),
+    )
+    if higher:
+        reliable = {"recovered": "improved"}
+        verdicts = {"no reliable change": "unchanged"}
+        for name, theirs in (("change", "change_abs"), ("change_index", "RCI"), ("category", "class_RCI")):
+            compared.same(
+                JT1991,
+                f"RCI alone: {name}",
+                (
+                    (
+                        row["ppid"],
+                        verdicts.get(row[theirs], row[theirs].removeprefix("reliably "))
+                        if name == "category"
+                        else number(row[theirs]),
+                        reliable.get(value, "unchanged" if value == "non_reliably_recovered" else value),
+                    )
+                    for row in read(JT1991, "expected_rci_individual.csv")
+                    for value in [found["C", ident(row["ppid"])][name]]
+                ),
+            )
     ((cutoff, se, difference),) = lab.rows(
         "select cutoff, se_measurement, se_difference from marts.outcome_reference where rule_id = 'published_b'"
     )

@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from tests.reference.case import Case, Compared, ident, needs_reference, number, read
-from tests.reference.test_reliable_change import OUTCOMES, Outcome, clients, expected, named
+from tests.reference.test_reliable_change import (
+    OUTCOMES,
+    RELIABLE,
+    Outcome,
+    clients,
+    counted,
+    expected,
+    groups,
+    named,
+)
 
 pytestmark = needs_reference
 
@@ -37,7 +46,8 @@ def test_slopes_of_clients_by_the_package(out: Outcome, tmp_path: Path, compared
     person, time, value = out.columns
     for row in read(out.case, out.file):
         when = int(row[time])
-        case.score("site-a", ident(row[person]), "measure", when or "intake", number(row[value]))
+        name = ident(row[person])
+        case.score(groups(out)[name], name, "measure", when or "intake", number(row[value]))
     lab = case.night()
     found = clients(lab)
     rows = [row for row in expected(out, "rci_individual") if row["rci_method"] == "HLM"]
@@ -66,6 +76,24 @@ def test_slopes_of_clients_by_the_package(out: Outcome, tmp_path: Path, compared
         f"{out.outcome}: HLM cut-off",
         ((key, number(row["cutoff"]), found[key]["cutoff"]) for key, row in zip(keys, rows, strict=True)),
     )
+    for what, category, cut in (("rci", RELIABLE, "c"), ("combined", "category", None)):
+        counts = counted(lab, category)
+        compared.same(
+            out.case,
+            f"{out.outcome}: HLM {what} counts",
+            (
+                (key, number(row["n"]), float(counts.get(key, 0)))
+                for row in expected(out, f"{what}_summary")
+                if row["rci_method"] == "HLM"
+                for key in [
+                    (
+                        f"{float(row['alpha']):g}_{cut or row['cutoff_type']}",
+                        "s" + ident(row["group"]),
+                        row["category"].lower(),
+                    )
+                ]
+            ),
+        )
     figures = {
         row[0]: row[1:]
         for row in lab.rows(
@@ -84,7 +112,17 @@ def test_slopes_of_clients_by_the_package(out: Outcome, tmp_path: Path, compared
             for place in [names_of.index(row["parameter"])]
         ),
     )
-    ((slope,),) = lab.rows("select distinct fixed_slope from marts.course_slope")
+    ((level, slope),) = lab.rows("select distinct fixed_intercept, fixed_slope from marts.course_slope")
+    compared.same(
+        out.case,
+        f"{out.outcome}: HLM mean intercept",
+        (
+            (row["alpha"], number(row["value"]), level)
+            for row in parameters
+            if row["parameter"] == "fixef_(Intercept)"
+        ),
+        tolerance=ITERATIVE,
+    )
     compared.same(
         out.case,
         f"{out.outcome}: HLM mean slope",

@@ -122,6 +122,26 @@ def compare_gains(
 # --- sgdata: 19 variants -------------------------------------------------------------------------
 
 SGDATA = "suddengains_sgdata"
+# The first criterion by reliable change: SD of the first scores, or an SD of a norm set.
+CUTOFF = {
+    "preset": "jacobson_truax",
+    "instrument": "measure",
+    "version": "1",
+    "reliability": 0.931,
+    "cutoff": "a",
+    "pre": 0,
+}
+NORMS = """\
+instrument: measure
+norm_sets:
+  given:
+    versions: ["1"]
+    population: argument of the package
+    scales:
+      total:
+        clinical_mean: {value: 20, status: project, source: argument of the package}
+        clinical_sd: {value: 10.5, status: project, source: argument of the package}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +154,12 @@ def sgdata(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     ]
     publication = {"preset": "tang_derubeis", "cutoff": 7, "instrument": "measure", "version": "1"}
     rules += [publication | {"id": f"published_{kind}", "kind": kind} for kind in ("gain", "loss")]
-    case = Case(tmp_path_factory.mktemp("sgdata"), {"measure": ("outcome", "lower")}, sudden_gains=rules)
+    study = tmp_path_factory.mktemp("sgdata")
+    outcomes = [CUTOFF | {"id": "data"}, CUTOFF | {"id": "given", "reference": "given"}]
+    kinds = {"measure": ("outcome", "lower")}
+    case = Case(study, kinds, sudden_gains=rules, outcomes=outcomes, norms=["norms.yaml"])
+    (study / "study").mkdir()
+    (study / "study/norms.yaml").write_text(NORMS)
     for row in read(SGDATA, "input.csv"):
         for session in range(13):
             case.score("site-a", ident(row["id"]), "measure", session, number(row[f"bdi_s{session}"]))
@@ -200,6 +225,102 @@ def test_the_gain_chosen_per_person(sgdata: Lab, compared: Compared) -> None:
             for key in [(row["variant"], row["multiple_sg_select"], ident(row["id"]))]
         ),
     )
+
+
+def test_the_cutoff_by_reliable_change(sgdata: Lab, compared: Compared) -> None:
+    """The package takes the SD of everybody with a first score, a rule of ours of those who have the second too."""
+    names = (
+        "sd",
+        "reliability",
+        "standard_error_measurement",
+        "standard_error_difference",
+        "reliable_change_value",
+    )
+    found = {
+        row[0]: row[1:]
+        for row in sgdata.rows(
+            "with spread as (select rule_id, case rule_id when 'data' then stddev_samp(pre_score) else 10.5 end as sd "
+            "from marts.outcome_client where rule_id in ('data', 'given') group by rule_id) "
+            "select rule_id, sd, reliability, sd * se_measurement / pre_sd, sd * se_difference / pre_sd, "
+            "sd * reliable_change / pre_sd from marts.outcome_reference inner join spread using (rule_id)"
+        )
+    }
+    files = {"data": "expected_crit1_cutoff_from_data.csv", "given": "expected_crit1_cutoff_sd10.5_r.931.csv"}
+    for rule, file in files.items():
+        (row,) = read(SGDATA, file)
+        compared.same(
+            SGDATA,
+            f"cut-off of criterion 1: {rule}",
+            ((name, number(row[name]), value) for name, value in zip(names, found[rule], strict=True)),
+        )
+
+
+def test_critical_values_of_the_third_criterion(sgdata: Lab, compared: Compared) -> None:
+    found = {
+        row[:3]: row[3]
+        for row in sgdata.rows(
+            "select distinct rule_id, n_before, n_after, critical_value from marts.sudden_gain_interval"
+        )
+    }
+    (strict,) = [
+        row["variant"] for row in read(SGDATA, "variants.csv") if "sg_crit3_alpha = 0.01" in row["args"]
+    ]
+    rules = {0.05: "v01_default", 0.01: strict}
+    expected = read(SGDATA, "expected_crit3_critical_values.csv")
+    compared.same(
+        SGDATA,
+        "critical values",
+        (
+            (key, number(row["critical_value"]), found[key])
+            for row in expected
+            for key in [(rules[float(row["alpha"])], int(row["n_pre"]), int(row["n_post"]))]
+            if key in found
+        ),
+        note="numbers of scores that occur",
+    )
+
+
+def test_who_and_what_can_be_judged_at_all(sgdata: Lab, compared: Compared) -> None:
+    """The package counts intervals and chooses clients by the scores that they have."""
+    computable = "score_before is not null and score_after is not null and n_before > 1 and n_after > 1"
+    ((tested, judged, clients),) = sgdata.rows(
+        f"select count(*), count(*) filter ({computable}), count(distinct client_id) "
+        "from marts.sudden_gain_interval where rule_id = 'v01_default'"
+    )
+    (row,) = read(SGDATA, "expected_count_intervals.csv")
+    everybody = len(read(SGDATA, "input.csv"))
+    each = tested // clients
+    compared.same(
+        SGDATA,
+        "intervals counted",
+        [
+            # the first and the last interval of each client are never tested
+            ("all", number(row["total_between_sess_intervals"]), float(everybody * (each + 2))),
+            ("tested", number(row["total_between_sess_intervals_sg"]), float(everybody * each)),
+            ("judged", number(row["available_between_sess_intervals_sg"]), float(judged)),
+            (
+                "open",
+                number(row["not_available_between_sess_intervals_sg"]),
+                float(everybody * each - judged),
+            ),
+        ],
+    )
+    chosen_by = {
+        "expected_select_cases_min9.csv": "select client_id from marts.outcome_score where session_number between 1 and 12 "
+        "group by client_id having count(*) >= 9",
+        "expected_select_cases_pattern.csv": "select distinct client_id from marts.sudden_gain_interval "
+        f"where rule_id = 'v01_default' and {computable}",
+    }
+    for file, sql in chosen_by.items():
+        found = {name for (name,) in sgdata.rows(sql)}
+        compared.same(
+            SGDATA,
+            file.removeprefix("expected_").removesuffix(".csv"),
+            (
+                (row["id"], row["sg_select"] == "TRUE", ident(row["id"]) in found)
+                for row in read(SGDATA, file)
+            ),
+        )
 
 
 def test_counts_of_gains_and_reversals(sgdata: Lab, compared: Compared) -> None:
