@@ -7,10 +7,12 @@ from pathlib import Path
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.quality.report import (
     NightNotes,
-    StepSeconds,
+    Took,
+    gather,
     night_of,
     write_night_sheet,
     write_site_reports,
+    write_study_page,
 )
 from dyadlog.assets.warehouse.published import current
 from dyadlog.orchestration.watch import Watcher
@@ -32,9 +34,14 @@ def write_reports(study: Study, watcher: Watcher) -> list[Path]:
     notes = NightNotes(
         unfinished=landing.unfinished,
         strangers=landing.strangers,
-        steps=[StepSeconds(step.model, step.seconds) for step in watcher.steps],
+        models=[Took(step.model, step.seconds, step.peak_megabytes) for step in watcher.steps],
     )
-    pages = [*write_site_reports(study, build, night), write_night_sheet(study, build, night, notes=notes)]
+    gathered = gather(study, build, night)
+    pages = [
+        *write_site_reports(gathered),
+        write_study_page(gathered, notes),
+        write_night_sheet(gathered, notes),
+    ]
     for page in pages:
         watcher.reported(page)
     return pages

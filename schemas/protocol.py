@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dyadlog.schemas.alliance import Alliance
 from dyadlog.schemas.catalogue import ID_PATTERN
@@ -27,12 +27,23 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+# Names in `reports/` that are no site's.
+TAKEN = ("study", "index.html", "night.json")
+
+
 class Site(Strict):
     """One clinic; its files lie in `landing/<id>/`. `mappings` are files beside study.yaml."""
 
     id: Name
     name: str | None = None
     mappings: Listed[str] = ()
+
+    @field_validator("id")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value in TAKEN:
+            raise ValueError(f"another name than {value}, which the study team's own reports have")
+        return value
 
 
 class Every(Strict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,17 @@ import duckdb
 import jsonschema
 import pytest
 
+from dyadlog.assets.quality import study as study_pages
 from dyadlog.assets.quality import twin
 from dyadlog.assets.quality.report import (
     NightId,
     NightNotes,
-    StepSeconds,
+    Took,
+    gather,
     night_of,
     write_night_sheet,
     write_site_reports,
+    write_study_page,
 )
 from dyadlog.assets.warehouse.published import current
 from dyadlog.schemas.codes import codes
@@ -69,8 +72,10 @@ def reports(lab: Lab, **notes: Any) -> tuple[NightId, dict[str, Path]]:
     """Write all pages from the published file, return them by name."""
     build = current(lab.study) or lab.build().path
     night = night_of(build)
-    pages = dict(zip(lab.study.site_ids, write_site_reports(lab.study, build, night), strict=True))
-    return night, pages | {"": write_night_sheet(lab.study, build, night, notes=NightNotes(**notes))}
+    gathered, said = gather(lab.study, build, night), NightNotes(**notes)
+    pages = dict(zip(lab.study.site_ids, write_site_reports(gathered), strict=True))
+    pages["study"] = write_study_page(gathered, said)
+    return night, pages | {"": write_night_sheet(gathered, said)}
 
 
 def told(page: Path) -> dict[str, Any]:
@@ -250,7 +255,8 @@ def test_no_participant_and_no_event_is_named(lab: Lab) -> None:
 def test_pages_stand_alone(busy: Lab) -> None:
     reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
     pages = list((busy.folder / "reports").rglob("*.html"))
-    assert len(pages) == 10  # three sites, three lists of nights, three of the checks, the night sheet
+    # three sites, three lists of nights, three of the checks, the study, its list of nights, the night sheet
+    assert len(pages) == 12
     for path in pages:
         page = Page(path)
         assert path.stat().st_size < MEGABYTE
@@ -268,7 +274,7 @@ def test_pages_stand_alone(busy: Lab) -> None:
 
 
 def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
-    reports(busy, unfinished=[("site-b", "x.part")], steps=[StepSeconds("build", 1.5)])
+    reports(busy, unfinished=[("site-b", "x.part")], steps=[Took("build", 1.5, 200.0)])
     folder = Path(twin.__file__).parent
     for name in twin.PUBLISHED:
         assert (folder / name).read_text("utf-8") == twin.schema(name), (
@@ -277,13 +283,14 @@ def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
     site = json.loads((folder / "report.schema.json").read_bytes())
     for path in (busy.folder / "reports").rglob("report.json"):
         jsonschema.validate(json.loads(path.read_bytes()), site)
-    night = json.loads((folder / "night.schema.json").read_bytes())
-    jsonschema.validate(json.loads((busy.folder / "reports/night.json").read_bytes()), night)
+    for name, schema in (("night.json", "night"), ("study/2026-04-04-000007/study.json", "study")):
+        told = json.loads((busy.folder / "reports" / name).read_bytes())
+        jsonschema.validate(told, json.loads((folder / f"{schema}.schema.json").read_bytes()))
 
 
 def test_same_marts_same_bytes(busy: Lab) -> None:
     def written() -> dict[str, bytes]:
-        reports(busy, steps=[StepSeconds("build", 1.5)])
+        reports(busy, steps=[Took("build", 1.5, 200.0)])
         return {
             str(path): path.read_bytes() for path in (busy.folder / "reports").rglob("*") if path.is_file()
         }
@@ -298,8 +305,9 @@ def test_night_sheet_has_a_line_per_site_and_what_needs_a_human(busy: Lab) -> No
         busy,
         unfinished=[("site-b", "copying.ndjson.part")],
         strangers=["site-x"],
-        steps=[StepSeconds("build marts", 2.5)],
-        remarks=["The disk is nearly full."],
+        steps=[Took("build marts", 2.5, 200.0)],
+        missed=[date(2026, 4, 3)],
+        hooks=["A message could not be sent."],
     )
     words = Page(pages[""]).words
     assert "2 of 3 sites delivered and 1 has never delivered." in words
@@ -307,17 +315,84 @@ def test_night_sheet_has_a_line_per_site_and_what_needs_a_human(busy: Lab) -> No
         "has never delivered",
         "copying.ndjson.part",
         "site-x",
-        "build marts 2.50",
-        "The disk is nearly full.",
+        "build marts 2.50 200",
+        "1 night did not run: 3 Apr 2026",
+        "A message could not be sent.",
     ):
         assert part in words, part
     sheet = json.loads((busy.folder / "reports/night.json").read_bytes())
     assert [line["site_id"] for line in sheet["lines"]] == ["site-a", "site-b", "site-c"]
-    assert sheet["needs"][0]["text"] == "The disk is nearly full."
+    assert [need["kind"] for need in sheet["needs"]] == [
+        "missed_night",
+        "hook_failed",
+        "unreadable",
+        "never_delivered",
+        "unfinished",
+        "stranger",
+    ]
     assert ("site-a", "1 file could not be read tonight.") in [
         (n["site_id"], n["text"]) for n in sheet["needs"]
     ]
     assert night.name in Page(busy.folder / "reports/site-a/index.html").words
+
+
+def study_json(lab: Lab, night: NightId) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (lab.folder / "reports/study" / night.name / "study.json").read_bytes()
+    )
+    return found
+
+
+def test_study_page_puts_the_sites_side_by_side(busy: Lab) -> None:
+    night, pages = reports(busy)
+    found, page = study_json(busy, night), Page(pages["study"])
+    assert [row["site_id"] for row in found["sites"]] == busy.study.site_ids
+    own = [told(pages[site]) for site in busy.study.site_ids]
+    for row, report in zip(found["sites"], own, strict=True):
+        assert (row["checks"], row["total"]) == (report["checks"], report["total"])
+        assert row["open"]["tonight"] == report["changes"]["findings_total"]  # the first night tells all
+    for place, kind in enumerate(found["checks"]):
+        assert kind["checks"] == sum(report["checks"][place]["checks"] for report in own)
+        assert sum(kind["outcomes"].values()) == kind["checks"]
+    for name in ("sent", "accepted", "already_had", "held_back", "files"):
+        assert found["total"][name] == sum(report["total"][name] for report in own)
+    assert "28 sent = 20 accepted + 6 already had + 2 held back ✓ balances" in page.words
+    assert "SIMULATED DATA" in page.words
+    assert "site-c no readable delivery so far" in page.words
+
+
+def test_study_page_never_mixes_outcomes(busy: Lab) -> None:
+    night, _ = reports(busy)
+    found = study_json(busy, night)
+    codes_found = {one["code"]: one for one in found["codes"]}
+    assert all(sum(one["sites"].values()) == 3 for one in found["codes"])
+    assert codes_found["SITE_SILENT"]["named"] == ["site-c"]
+    # Site c has no line: nothing could break there, and nothing passed.
+    out_of_range = codes_found["ANSWER_OUT_OF_RANGE"]
+    assert out_of_range["sites"] == {"fail": 1, "pass": 1, "not_applicable": 1, "warn": 0, "crashed": 0}
+    silent = found["sites"][2]
+    assert {row["outcomes"]["pass"] for row in silent["checks"]} == {0}
+    assert silent["timeliness"]["days_median"] is None
+    assert [point["place"] for point in found["funnels"][0]["points"]] == ["inside", "too_few", "nothing"]
+
+
+def test_study_page_links_pictures_only_if_they_are_there(busy: Lab) -> None:
+    night, pages = reports(busy)
+    assert "pictures.html" not in pages["study"].read_text()
+    pictures = busy.folder / "reports/study" / night.name / "pictures.html"
+    pictures.write_text("<p>")
+    reports(busy)
+    pictures.unlink()
+    assert 'href="pictures.html"' in pages["study"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("n", "of", "where"),
+    [(0, 0, "nothing"), (9, 19, "too_few"), (10, 100, "inside"), (20, 100, "high"), (2, 300, "low")],
+)
+def test_places_in_the_funnel(n: int, of: int, where: str) -> None:
+    """Of 1,000 one in ten; one standard error is 0.03 at 100 and 0.017 at 300, limits are 3.09 of them."""
+    assert study_pages.where_stands(n, of, 100, 1000, 20) == where
 
 
 def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
@@ -340,11 +415,15 @@ def test_nights_are_listed_newest_first(lab: Lab) -> None:
         lab.night()
         names.append(reports(lab)[0].name)
         lab.clock += timedelta(days=7)
-    (lab.folder / "reports/site-a" / names[0] / "report.json").write_text("{")
+    (lab.folder / "reports/site-a" / names[0] / "findings.json").write_text("{")
     reports(lab)
-    page = Page(lab.folder / "reports/site-a/index.html")
-    assert [a["href"] for a in page.all("a")][1:] == [f"{name}/index.html" for name in reversed(names)]
-    assert "no summary" in page.words
+    for where in ("site-a", "study"):
+        page = Page(lab.folder / "reports" / where / "index.html")
+        listed = [a["href"] for a in page.all("a") if (a["href"] or "").startswith("2026")]
+        assert list(dict.fromkeys(listed)) == [f"{name}/index.html" for name in reversed(names)], where
+    words = Page(lab.folder / "reports/site-a/index.html").words
+    assert words.count("no summary") == 1
+    assert words.count("✓ accepted Accepted in full. 1 1 0 0") == 2
 
 
 def test_study_without_any_delivery(lab: Lab) -> None:
@@ -371,10 +450,10 @@ def test_a_receipt_that_does_not_balance_gets_no_tick(lab: Lab) -> None:
     with duckdb.connect(str(build)) as duck:
         duck.execute("update quality.receipt set held_back = 5")
     night = night_of(build)
-    page = Page(write_site_reports(lab.study, build, night, sites=["site-a"])[0])
+    page = Page(write_site_reports(gather(lab.study, build, night, sites=["site-a"]))[0])
     assert "✗ does not balance" in page.words
     assert "✓ balances" not in page.words
-    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    sheet = Page(write_night_sheet(gather(lab.study, build, night), NightNotes()))
     assert "does not balance" in sheet.words
 
 
@@ -395,7 +474,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
             "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11, 0, 0, 10 - n % 11, 0, 0, 0 "
             "from range(0, 9999) r(n)"
         )
-    (page,) = write_site_reports(lab.study, build, night_of(build), sites=["site-a"])
+    (page,) = write_site_reports(gather(lab.study, build, night_of(build), sites=["site-a"]))
     assert page.stat().st_size < MEGABYTE
     assert (page.parent / "report.json").stat().st_size < MEGABYTE
     words = Page(page).words
@@ -415,19 +494,19 @@ def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab
             "('site-a', 'CHECK_CRASHED', 'other', 'mart', 'conformance', 'warn', 'crashed', 0, 0, null, null)"
         )
     night = night_of(build)
-    (page,) = write_site_reports(lab.study, build, night, sites=["site-a"])
+    (page,) = write_site_reports(gather(lab.study, build, night, sites=["site-a"]))
     todo = {card["code"]: card for card in told(page)["todo"]}
     assert (todo["EXPECTATION_FAILED"]["n"], todo["EXPECTATION_FAILED"]["words"]) == (1, "of 3 expectations")
     assert "A row of marts.session is empty in a column that must be filled. 1 of 4 rows" in Page(page).words
     assert todo["CHECK_CRASHED"]["outcome"] == "crashed"
     assert told(page)["checks"][0]["outcomes"]["crashed"] == 1
-    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    sheet = Page(write_night_sheet(gather(lab.study, build, night), NightNotes()))
     assert "for which a check could not be run" in sheet.words
 
 
 def test_wrong_night_and_wrong_site_are_refused(lab: Lab) -> None:
     build = lab.build().path
     with pytest.raises(ValueError, match="holds night no-delivery-000000"):
-        write_site_reports(lab.study, build, NightId("2026-01-01-000001", 1, "0" * 64))
+        gather(lab.study, build, NightId("2026-01-01-000001", 1, "0" * 64))
     with pytest.raises(ValueError, match="no sites of the study: site-z"):
-        write_site_reports(lab.study, build, night_of(build), sites=["site-z"])
+        gather(lab.study, build, night_of(build), sites=["site-z"])

@@ -34,7 +34,7 @@ _VARIABLES = {
     "#010208": "--bad",
     "#010209": "--paper",
 }
-_INK, _MUTED, _RULE, _ACCENT, _SOFT, _BAD, _PAPER = _VARIABLES
+INK, MUTED, RULE, ACCENT, SOFT, BAD, PAPER = _VARIABLES
 
 
 @dataclass(frozen=True)
@@ -118,22 +118,23 @@ def _draw(shown: Sequence[Period]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    settings: dict[Any, Any] = {
+    with mpl.rc_context(drawing_settings()):
+        figure = Figure(figsize=(7.6, 1.55), facecolor="none")
+        FigureCanvasSVG(figure)
+        _bars(_axes(figure), shown)
+        return as_inline(figure, "deliveries")
+
+
+def drawing_settings() -> dict[Any, Any]:
+    """Settings of Matplotlib for a drawing that is a part of a page and always the same bytes."""
+    return {
         "svg.hashsalt": "dyadlog",
         "svg.fonttype": "none",
         "font.family": "sans-serif",
         "font.size": 8,
         "hatch.linewidth": 1.2,
-        "hatch.color": _BAD,
+        "hatch.color": BAD,
     }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(7.6, 1.55), facecolor="none")
-        FigureCanvasSVG(figure)
-        _bars(_axes(figure), shown)
-        out = io.StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    return _inline(out.getvalue())
 
 
 def _axes(figure: Figure) -> Axes:
@@ -141,9 +142,9 @@ def _axes(figure: Figure) -> Axes:
     axes.set_facecolor("none")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_RULE)
-    axes.tick_params(length=0, colors=_MUTED)
-    axes.yaxis.grid(visible=True, color=_RULE, linewidth=0.6)
+    axes.spines["bottom"].set_color(RULE)
+    axes.tick_params(length=0, colors=MUTED)
+    axes.yaxis.grid(visible=True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     return axes
 
@@ -154,13 +155,13 @@ def _bars(axes: Axes, shown: Sequence[Period]) -> None:
     had = [period.already_had for period in shown]
     held = [period.held_back for period in shown]
     below = [a + b for a, b in zip(accepted, had, strict=True)]
-    _stack(axes, [0] * len(shown), accepted, color=_ACCENT)
-    _stack(axes, accepted, had, color=_SOFT, edgecolor=_ACCENT, linewidth=0.6)
-    _stack(axes, below, held, color=_PAPER, edgecolor=_BAD, linewidth=0.8, hatch="////")
+    _stack(axes, [0] * len(shown), accepted, color=ACCENT)
+    _stack(axes, accepted, had, color=SOFT, edgecolor=ACCENT, linewidth=0.6)
+    _stack(axes, below, held, color=PAPER, edgecolor=BAD, linewidth=0.8, hatch="////")
     silent = [place for place, period in zip(places, shown, strict=True) if not period.files]
     top = max(period.lines for period in shown)
     # A hollow ring on the base line: nothing came. An empty place would look like a small bar.
-    axes.plot(silent, [top * 0.03] * len(silent), "o", ms=3, mfc="none", mec=_MUTED, mew=0.8, clip_on=False)
+    axes.plot(silent, [top * 0.03] * len(silent), "o", ms=3, mfc="none", mec=MUTED, mew=0.8, clip_on=False)
     axes.set_xlim(-0.6, max(len(shown), 8) - 0.4)
     axes.set_ylim(0, top * 1.06)
     axes.set_yticks([0, _round_figure(top)], ["0", number(_round_figure(top))])
@@ -183,8 +184,17 @@ def _round_figure(top: int) -> int:
     return max(step * power for step in (1, 2, 5) if step * power <= top)
 
 
-def _inline(text: str) -> str:
-    """The drawing as a part of the page: its colours and its type, no addresses, no fixed size."""
+def as_inline(figure: Figure, name: str) -> str:
+    """A drawing as a part of a page: the page's colours and type, no addresses, no fixed size.
+
+    Args:
+        figure: the drawing.
+        name: its name, which sets its ids apart from those of other drawings on the page.
+    """
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    text = out.getvalue()
     svg = text[text.index("<svg") :]
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
@@ -192,4 +202,6 @@ def _inline(text: str) -> str:
     svg = re.sub(r" font-family: [^;]+;", "", svg)
     svg = re.sub(r' xmlns(:xlink)?="[^"]+"', "", svg)
     svg = re.sub(r"\s*<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
+    svg = re.sub(r' id="(?=\w)', f' id="{name}-', svg)
+    svg = re.sub(r'((?:xlink:)?href="#|url\(#)', rf"\g<1>{name}-", svg).replace("xlink:href", "href")
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
