@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from dyadlog.assets.quality.chart import BAD, INK, MUTED, PAPER, RULE, SOFT, as_inline, drawing_settings
 from dyadlog.assets.quality.study import LIMIT, Funnel, Point
 from dyadlog.assets.quality.words import number, percent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 # Of so many sites on there is a spread to see.
 LEAST_SITES = 3
 NAMED = 6
+_STEPS = 40
 _STANDS_OUT = ("high", "low")
 
 
@@ -35,62 +41,75 @@ def draw(funnel: Funnel) -> str | None:
     with mpl.rc_context(drawing_settings()):
         figure = Figure(figsize=(4.1, 2.35), facecolor="none")
         FigureCanvasSVG(figure)
-        axes = figure.add_axes((0.105, 0.13, 0.87, 0.82))
-        axes.set_facecolor("none")
-        for side in ("top", "right", "left"):
-            axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_color(RULE)
-        axes.tick_params(length=0, colors=MUTED)
-        axes.yaxis.grid(visible=True, color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        largest, middle = max(point.of for point in points), funnel.n / funnel.of
-        least = min(point.of for point in points)
-        at = [least * (1.12 * largest / least) ** (step / 40) for step in range(41)]
-        wide: list[float] = []
-        for z, style in ((1.96, "-"), (LIMIT, (0, (4, 2)))):
-            half = [z * math.sqrt(middle * (1 - middle) / of) for of in at]
-            low, high = ([min(1.0, max(0.0, middle + sign * h)) for h in half] for sign in (-1, 1))
-            axes.plot(at, low, color=MUTED, linewidth=0.8, linestyle=style)
-            axes.plot(at, high, color=MUTED, linewidth=0.8, linestyle=style)
-            wide = high
-        axes.axhline(middle, color=MUTED, linewidth=0.8)
-        inside = [point for point in points if point.place not in _STANDS_OUT]
-        outside = [point for point in points if point.place in _STANDS_OUT]
-        for group, face, edge, mark in ((inside, SOFT, INK, "o"), (outside, BAD, PAPER, "D")):
-            if group:
-                axes.scatter(
-                    [point.of for point in group],
-                    [point.n / point.of for point in group],
-                    s=22,
-                    marker=mark,
-                    facecolor=face,
-                    edgecolor=edge,
-                    linewidth=0.7,
-                    zorder=3,
-                    clip_on=False,
-                )
-        top = max([*(point.n / point.of for point in points), *wide[-20:]])
-        whole = min(1.0, 1.08 * top)
-        axes.set_ylim(0 if min(p.n / p.of for p in points) < 0.5 * top else None, whole * 1.02)
-        axes.set_xscale("log")
-        axes.set_xlim(least * 0.93, at[-1])
-        axes.minorticks_off()
-        marks = _round_figures(least, largest)
-        axes.set_xticks(marks, [number(mark) for mark in marks])
-        low, high = axes.get_ylim()
-        shown = [low + (high - low) * part for part in (0, 0.5, 0.98)]
-        axes.set_yticks(shown, [percent(round(max(0.0, share), 3)) for share in shown])
-        for point in sorted(outside, key=lambda p: -abs(p.n / p.of - middle) * math.sqrt(p.of))[:NAMED]:
-            share, late = point.n / point.of, math.log(point.of / least) > 0.7 * math.log(at[-1] / least)
-            axes.annotate(
-                point.site_id,
-                (point.of, share),
-                xytext=(-5 if late else 5, 3),
-                textcoords="offset points",
-                ha="right" if late else "left",
-                color=INK,
-            )
+        axes = _axes(figure)
+        limit = _lines(axes, points, funnel.n / funnel.of)
+        _scales(axes, points, limit)
+        for group, face, edge, mark in (
+            ([point for point in points if point.place == "inside"], SOFT, INK, "o"),
+            ([point for point in points if point.place in _STANDS_OUT], BAD, PAPER, "D"),
+        ):
+            places = [point.of for point in group], [point.n / point.of for point in group]
+            look: dict[str, Any] = {"facecolor": face, "edgecolor": edge, "marker": mark, "clip_on": False}
+            axes.scatter(*places, s=22, linewidth=0.7, zorder=3, **look)
+        _names(axes, points, funnel.n / funnel.of)
         return as_inline(figure, funnel.indicator)
+
+
+def _axes(figure: Figure) -> Axes:
+    axes = figure.add_axes((0.105, 0.13, 0.87, 0.82))
+    axes.set_facecolor("none")
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.spines["bottom"].set_color(RULE)
+    axes.tick_params(length=0, colors=MUTED)
+    axes.yaxis.grid(visible=True, color=RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    return axes
+
+
+def _lines(axes: Axes, points: Sequence[Point], middle: float) -> float:
+    """The share of all sites and its limits; gives the upper limit half way along the axis."""
+    least, largest = min(point.of for point in points), max(point.of for point in points)
+    at = [least * (1.12 * largest / least) ** (step / _STEPS) for step in range(_STEPS + 1)]
+    half = [math.sqrt(middle * (1 - middle) / of) for of in at]
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 0.8}
+    for z, dashes in ((1.96, "-"), (LIMIT, (0, (4, 2)))):
+        for sign in (-1, 1):
+            edge = [min(1.0, max(0.0, middle + sign * z * h)) for h in half]
+            axes.plot(at, edge, linestyle=dashes, **style)
+    axes.axhline(middle, **style)
+    axes.set_xlim(least * 0.93, at[-1])
+    marks = _round_figures(least, largest)
+    axes.set_xticks(marks, [number(mark) for mark in marks])
+    return min(1.0, middle + LIMIT * half[_STEPS // 2])
+
+
+def _scales(axes: Axes, points: Sequence[Point], limit: float) -> None:
+    """From nothing, unless all shares are large, to a little more than the largest."""
+    shares = [point.n / point.of for point in points]
+    top = max([*shares, limit])
+    bottom = 0.0 if min(shares) < 0.5 * top else 0.85 * min(shares)
+    axes.set_ylim(bottom, min(1.02, 1.1 * top))
+    shown = [bottom + (min(1.0, 1.08 * top) - bottom) * part for part in (0, 0.5, 1)]
+    axes.set_yticks(shown, [percent(round(share, 3)) for share in shown])
+
+
+def _names(axes: Axes, points: Sequence[Point], middle: float) -> None:
+    """Names beside the sites that stand out most."""
+    outside = [point for point in points if point.place in _STANDS_OUT]
+    low, high = axes.get_xlim()
+    for point in sorted(outside, key=lambda p: -abs(p.n / p.of - middle) * math.sqrt(p.of))[:NAMED]:
+        is_right = math.log(point.of / low) > 0.7 * math.log(high / low)
+        axes.annotate(
+            point.site_id,
+            (point.of, point.n / point.of),
+            xytext=(-5 if is_right else 5, 3),
+            textcoords="offset points",
+            ha="right" if is_right else "left",
+            color=INK,
+        )
 
 
 def _round_figures(least: int, largest: int) -> list[int]:
