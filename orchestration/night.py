@@ -9,10 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dyadlog.assets.intake.receive import open_log, waiting_files
+from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
+from dyadlog.assets.quality.notice import of_nothing_new
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
 from dyadlog.orchestration.guard import DISK_FULL, is_disk_full
 from dyadlog.orchestration.heartbeat import beat, miss, read_heartbeat
+from dyadlog.orchestration.notify import notify
+from dyadlog.orchestration.runs import missed, read_runs
 from dyadlog.orchestration.watch import Watcher, watched_by
 from dyadlog.schemas.study import Study
 
@@ -51,7 +54,9 @@ def night(study: Study, watcher: Watcher) -> bool:
         NightFailedError: yesterday's marts and reports are untouched.
     """
     if is_up_to_date(study):
-        beat(study)
+        unrun = missed(read_runs(study), study.protocol.nightly_at, utc_now())
+        watcher.unsent += notify(study, of_nothing_new(study, unrun))
+        beat(study, "nothing_new")
         return False
     try:
         _run_in_dagster(study, watcher)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from dyadlog.schemas.alliance import Alliance
 from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.instruments import Occasion, Rater
+from dyadlog.schemas.notify import Notify
 from dyadlog.schemas.rules import OutcomeRule
 from dyadlog.schemas.ruptures import RuptureRule
 from dyadlog.schemas.sudden import SuddenRule
@@ -201,6 +202,7 @@ class Protocol(Strict):
     limits: Limits = Limits()
     consent: Consent = Consent()
     compaction: Compaction = Compaction()
+    notify: Notify = Notify()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
 

@@ -8,18 +8,19 @@ from datetime import date
 from typing import Literal
 
 from dyadlog.assets.quality.facts import Account, Habit, Origin
+from dyadlog.assets.quality.notice import missed_words
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.verdict import Level
-from dyadlog.assets.quality.words import counted, day, listing, number, plain, sentence, short_day
+from dyadlog.assets.quality.words import counted, day, listing, number, plain, sentence
 from dyadlog.schemas.study import Study
 
 FORMAT = "dyadlog.night-sheet/1"
 FILES_NAMED = 5
-NIGHTS_NAMED = 5
 MODELS_LISTED = 12
 
 Kind = Literal[
     "missed_night",
+    "failed_night",
     "hook_failed",
     "does_not_balance",
     "not_checked",
@@ -65,6 +66,7 @@ class NightNotes:
         steps: what each step took, in order.
         models: what each model took.
         missed: days of nights that should have run since the last one, and did not.
+        failed: nights that failed since one completed.
         hooks: sentences about notifications that could not be sent, without any value of a record.
     """
 
@@ -73,6 +75,7 @@ class NightNotes:
     steps: Sequence[Took] = ()
     models: Sequence[Took] = ()
     missed: Sequence[date] = ()
+    failed: int = 0
     hooks: Sequence[str] = ()
 
 
@@ -247,6 +250,9 @@ def _needs(
 ) -> list[Need]:
     """What needs a human, most urgent first."""
     needs = [Need("missed_night", None, missed_words(notes.missed))] if notes.missed else []
+    if notes.failed:
+        told = counted(notes.failed, "night")
+        needs.append(Need("failed_night", None, f"{told} failed since the last good one."))
     needs += [Need("hook_failed", None, plain(text)) for text in notes.hooks]
     needs += [
         Need(
@@ -275,16 +281,6 @@ def _needs(
         told = _named(strangers)
         needs.append(Need("stranger", None, f"In landing/, but no site of study.yaml, so not read: {told}."))
     return needs
-
-
-def missed_words(missed: Sequence[date]) -> str:
-    """Nights that did not run."""
-    if len(missed) > NIGHTS_NAMED:
-        told = f"{number(len(missed))} nights did not run, from {day(missed[0])} to {day(missed[-1])}"
-    else:
-        named = listing([f"{short_day(night)} {night.year}" for night in missed])
-        told = f"{counted(len(missed), 'night')} did not run: {named}"
-    return f"{told}. What sites delivered meanwhile came in tonight."
 
 
 def _named(names: Sequence[str]) -> str:

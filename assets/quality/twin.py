@@ -1,4 +1,4 @@
-"""The JSON Schemas of `report.json`, `findings.json`, `night.json` and `study.json`, made from the dataclasses that they are.
+"""The JSON Schemas of `report.json`, `findings.json`, `night.json`, `study.json` and of messages, made from the dataclasses that they are.
 
 The files `*.schema.json` beside this one are what is published; `python -m dyadlog.assets.quality.twin`
 writes them anew, and a test sees to it that they are up to date.
@@ -21,6 +21,7 @@ from dyadlog.assets.quality import (
     groups,
     life,
     night,
+    notice,
     peers,
     record,
     site,
@@ -33,6 +34,7 @@ PUBLISHED: dict[str, tuple[type, str, str]] = {
     "report.schema.json": (site.SiteReport, "Dyadlog site report", site.FORMAT),
     "findings.schema.json": (record.Record, "Dyadlog findings of a night", record.FORMAT),
     "night.schema.json": (night.NightSheet, "Dyadlog night sheet", night.FORMAT),
+    "notice.schema.json": (notice.Notice, "Dyadlog message about a night", notice.FORMAT),
     "study.schema.json": (study.StudyReport, "Dyadlog study report", study.FORMAT),
 }
 
@@ -45,6 +47,7 @@ _MODULES = (
     groups,
     life,
     night,
+    notice,
     peers,
     record,
     site,
