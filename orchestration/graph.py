@@ -14,7 +14,7 @@ from dyadlog.assets.intake.receive import open_log, receive, waiting_files
 from dyadlog.assets.warehouse.models import models
 from dyadlog.orchestration.guard import guarded
 from dyadlog.orchestration.heartbeat import beat, miss
-from dyadlog.orchestration.watch import BUILT, PUBLISHED, RECEIVED, is_watched, watcher
+from dyadlog.orchestration.watch import BUILT, PUBLISHED, RECEIVED, begin, is_watched, watcher
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
 
@@ -89,6 +89,7 @@ def _event_log(study: Study, sites: dg.PartitionsDefinition[str]) -> dg.AssetsDe
         description="Append-only log of everything the sites delivered; one delivery is one commit.",
     )
     def event_log(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        begin()
         log = open_log(study)
         rows = []
         with guarded(study, "event_log"), watcher().lap(RECEIVED):

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from dyadlog.assets.quality.notice import Notice, letter, subject
@@ -48,8 +49,13 @@ def notify(study: Study, notice: Notice) -> list[str]:
 
 def _kind(error: Exception) -> str:
     """What went wrong, in words of ours: messages of servers and libraries may hold anything."""
+    import ssl
+
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ssl.SSLError):  # its numbers are not those of the operating system
+        is_unknown = isinstance(error, ssl.SSLCertVerificationError)
+        return "the certificate of the server is not trusted" if is_unknown else "no encrypted connection"
     if isinstance(error, OSError) and error.errno and error.errno > 0:
         return os.strerror(error.errno)
     reason = getattr(error, "reason", None)
@@ -90,25 +96,24 @@ def _mail(hook: EmailHook, notice: Notice) -> None:
     message.set_content(letter(notice))
     trusted = ssl.create_default_context()
     password = _secret(hook.password_env) if hook.password_env else None
-    server: smtplib.SMTP
-    if hook.security == "tls":
-        server = smtplib.SMTP_SSL(hook.server, hook.port, timeout=hook.timeout_seconds, context=trusted)
-    else:
-        server = smtplib.SMTP(hook.server, hook.port, timeout=hook.timeout_seconds)
-    with server:
-        try:
+    kind = partial(smtplib.SMTP_SSL, context=trusted) if hook.security == "tls" else smtplib.SMTP
+    try:
+        with kind(hook.server, hook.port, timeout=hook.timeout_seconds) as server:
             if hook.security == "starttls":
                 server.starttls(context=trusted)
             if hook.user and password:
                 server.login(hook.user, password)
             if server.send_message(message):
                 raise _NotSentError("the server refused some of the recipients")
-        except smtplib.SMTPResponseException as error:
-            raise _NotSentError(f"the server refused it with code {error.smtp_code}") from None
-        except smtplib.SMTPRecipientsRefused:
-            raise _NotSentError("the server refused all recipients") from None
-        except smtplib.SMTPNotSupportedError:
-            raise _NotSentError("the server does not offer what study.yaml asks for") from None
+    except smtplib.SMTPResponseException as error:
+        raise _NotSentError(f"the server refused it with code {error.smtp_code}") from None
+    except smtplib.SMTPRecipientsRefused:
+        raise _NotSentError("the server refused all recipients") from None
+    except smtplib.SMTPNotSupportedError:
+        raise _NotSentError("the server does not offer what study.yaml asks for") from None
+    except smtplib.SMTPServerDisconnected as error:
+        was_late = isinstance(error.__context__, TimeoutError)
+        raise _NotSentError("no answer in time" if was_late else "the server hung up") from None
 
 
 def _post(hook: WebHook, notice: Notice) -> None:

@@ -81,6 +81,7 @@ class Watcher:
 
 
 _current: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
+_collector: ContextVar[Watcher | None] = ContextVar("collector", default=None)
 
 
 def is_watched() -> bool:
@@ -90,7 +91,12 @@ def is_watched() -> bool:
 
 def watcher() -> Watcher:
     """Who watches this night; somebody who only collects if nobody does."""
-    return _current.get() or Watcher()
+    return _current.get() or _collector.get() or Watcher()
+
+
+def begin() -> None:
+    """A night begins: where nobody watches, somebody new collects."""
+    _collector.set(None if is_watched() else Watcher())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,12 @@ def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance
     assert told["dagster/row_count"].value == 1
     assert {"seconds", "peak_megabytes", "commit"} <= set(told)
     assert lab.rows("select score from marts.outcome_score") == [(18.0,)]
+    # Nobody watches here, and still the night sheet says what each step took.
+    sheet = json.loads((lab.folder / "reports/night.json").read_bytes())
+    parts = ["deliveries received", "marts built and checked", "expectations judged", "marts published"]
+    assert [step["step"] for step in sheet["steps"]] == [*parts, "pages of the sites"]
+    assert all(step["seconds"] >= 0 and step["peak_megabytes"] > 50 for step in sheet["steps"])
+    assert len(sheet["models"]) == 12
 
 
 def test_a_broken_invariant_blocks_publication_and_reports(

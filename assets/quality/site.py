@@ -139,7 +139,7 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
     changed = changes(found, earlier, lost)
     todo = cards(findings, found, files, origin.as_of, says)
     tonight, total = account([f for f in files if f.tonight]), account(files)
-    habits = habit(files, origin.as_of)
+    habits = habit(files, origin.as_of, study.protocol.thresholds.quiet_days)
     table = corrections(duck, site_id)
     report = SiteReport(
         format=FORMAT,

@@ -22,6 +22,7 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 # A page is for people and stays small: a code with thousands of fields shows the worst, and says how many there are.
 FIELDS_LISTED = 100
 
+SILENT = "SITE_SILENT"
 _WORST_FIRST: tuple[Outcome, ...] = (*OPEN, "pass", "not_applicable")
 _SCOPES = ("site", "file", "line", "fact", "session", "design", "mart")
 
@@ -185,8 +186,8 @@ def _card(
         n=n,
         of=of,
         exact=exact,
-        figure="none" if told.scope == "site" else number(n),
-        words=_words(code, told.scope, of, exact),
+        figure="none" if code == SILENT else number(n),
+        words=_words(code, of, exact),
         fields=fields[:FIELDS_LISTED],
         fields_total=len(fields),
         first_seen=first,
@@ -208,8 +209,8 @@ def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int 
     return max(f.n_violated for f in still), max(known, default=None), False
 
 
-def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
-    if scope == "site":
+def _words(code: str, of: int | None, exact: bool) -> str:
+    if code == SILENT:
         return "readable files so far"
     one, many = codes()[code].unit
     unit = f"of {number(of)} {one if of == 1 else many}" if of is not None else many
