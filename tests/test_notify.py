@@ -17,11 +17,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.assets.quality import twin
 from dyadlog.assets.quality.notice import FORMAT, Item, Notice
+from dyadlog.orchestration.heartbeat import beat, miss
 from dyadlog.orchestration.notify import notify
+from dyadlog.orchestration.reports import write_reports
 from dyadlog.orchestration.runs import Run, add_run, failed_since, missed, read_runs
+from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.errors import StudyError
 from dyadlog.schemas.study import read_study
 from tests.conftest import STUDY, Lab, client
@@ -306,8 +308,11 @@ def test_the_list_of_runs_may_be_damaged_or_lost(lab: Lab) -> None:
 # --- whole nights -------------------------------------------------------------------------------
 
 
-def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A good night, one with nothing new after a gap, one that fails; a hook that fails all the time."""
+def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any) -> None:
+    """A good night, one with nothing new after a gap, one that fails; a hook that fails all the time.
+
+    That Dagster and the command line do the same is in test_dagster.py and test_cli.py.
+    """
     with running(WebServer(500)) as broken:
         url = f"http://127.0.0.1:{broken.server_address[1]}/"
         files = [{"name": "all.ndjson", "when": "always"}, {"name": "bad.ndjson", "when": "failure"}]
@@ -315,9 +320,9 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any, monkeypatch: 
         lab.drop("site-a", "Qx77client.ndjson", [client("Qx77client")])
         lab.drop("site-a", "Qx77client.ndjson.part", b"{")
         lab.drop("Qx77site", "x.ndjson", b"")
-        done = dyadlog("night", "-s", lab.folder)
-        assert done.code == 0, done.err
-        assert "notify.webhooks[0] could not be sent: the server answered with code 500." in done.out
+        lab.night()
+        write_reports(lab.study, Watcher(), tell=True)
+        beat(lab.study, "completed")
         sheet = json.loads((lab.folder / "reports/night.json").read_bytes())
         kinds = [need["kind"] for need in sheet["needs"]]
         assert kinds == ["hook_failed", "never_delivered", "never_delivered", "unfinished", "stranger"]
@@ -329,14 +334,7 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any, monkeypatch: 
         status = dyadlog("status", "-s", lab.folder)
         assert re.search(r"[45] nights did not run: .* Has the schedule stopped\?", status.out)
         assert dyadlog("night", "-s", lab.folder).code == 0
-
-        lab.drop("site-b", "1.ndjson", [client()])
-
-        def full(self: LocalStorage, name: str, data: bytes) -> bool:
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(LocalStorage, "put", full)
-        assert dyadlog("night", "-s", lab.folder).code == 1
+        miss(lab.study, "The disk is full.")
     told = [json.loads(line) for line in (lab.folder / "notices/all.ndjson").read_text().splitlines()]
     for one in told:
         jsonschema.validate(one, SCHEMA)
@@ -349,5 +347,4 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any, monkeypatch: 
     assert "Qx77" not in everything
     status = dyadlog("status", "-s", lab.folder)
     assert status.code == 1
-    assert "The newest night failed: " in status.out
-    assert "notify.webhooks[0] could not be sent" in status.out
+    assert "The newest night failed: The disk is full. notify.webhooks[0] could not be sent" in status.out
