@@ -464,7 +464,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
         duck.execute(
             "insert into quality.finding select 'site-a', code, 'field-' || repeat('x', 40) || n, 'line', 'conformance', "
             "'error', 'fail', n, 20000, '2026-03-14T02:00:00+00:00', '2026-03-14T02:00:00+00:00' "
-            "from range(5000) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
+            "from range(16667) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
         )
         duck.execute(
             "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', "
@@ -474,13 +474,47 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
             "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11, 0, 0, 10 - n % 11, 0, 0, 0 "
             "from range(0, 9999) r(n)"
         )
-    (page,) = write_site_reports(gather(lab.study, build, night_of(build), sites=["site-a"]))
+    night, pages = reports(lab)
+    page = pages["site-a"]
     assert page.stat().st_size < MEGABYTE
     assert (page.parent / "report.json").stat().st_size < MEGABYTE
     words = Page(page).words
-    assert "and 4,994 more" in words
+    assert "and 16,661 more" in words
     assert "20 of 3,000, those with trouble first" in words
     assert len(told(page)["completeness"]["bands"]) <= 12
+    # More than 50,000 findings: the study page counts them and names none.
+    assert pages["study"].stat().st_size < MEGABYTE
+    first, *others = study_json(lab, night)["sites"]
+    assert first["open"]["tonight"] > 50_000
+    assert [row["open"]["tonight"] for row in others] == [1, 1]
+    assert "field-x" not in pages["study"].read_text() + (lab.folder / "reports/index.html").read_text()
+
+
+def test_of_nothing_and_of_little_no_share_is_said(lab: Lab) -> None:
+    """A site that never delivered, one whose only file is empty, one with three sessions."""
+    lab.drop("site-b", "empty.ndjson", b"")
+    lab.drop("site-c", "few.ndjson", [client(), *(session(n) for n in (1, 2, 3)), rating(1, 3)])
+    lab.night()
+    night, pages = reports(lab)
+    for site in ("site-a", "site-b"):
+        page = Page(pages[site])
+        assert not re.search(r"(?<![\d.,])(0|100) %", page.words), site
+        assert all(row["outcomes"]["pass"] == 0 for row in told(pages[site])["checks"] if site == "site-a")
+        assert {share["place"] for share in told(pages[site])["shares"]} == {"nothing"}
+        assert "nothing can be said about completeness" in page.words
+    few = Page(pages["site-c"])
+    assert not re.search(r"(?<![\d.,])(0|100) %", few.words)
+    assert "1 of 6 expected forms are in use" in few.words
+    assert "too few due to judge" in few.words
+    assert {share["place"] for share in told(pages["site-c"])["shares"]} == {"too_few"}
+    everything = Page(pages["study"]).words
+    assert not re.search(r"(?<![\d.,])(0|100) %", everything)
+    assert "Not drawn: lines held back (none of 5 lines)" in everything
+    assert {one["site_id"]: one["total"]["sent"] for one in study_json(lab, night)["sites"]} == {
+        "site-a": 0,
+        "site-b": 0,
+        "site-c": 5,
+    }
 
 
 def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab: Lab) -> None:
