@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dyadlog.assets.erasure.derived import clear_pages
 from dyadlog.assets.quality import twin
 from dyadlog.assets.quality.notice import FORMAT, Item, Notice
 from dyadlog.orchestration.heartbeat import beat, miss
@@ -348,3 +349,9 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any) -> None:
     status = dyadlog("status", "-s", lab.folder)
     assert status.code == 1
     assert "The newest night failed: The disk is full. notify.webhooks[0] could not be sent" in status.out
+    # The pages of the study team name the files; an erasure reaches them all, and nothing was said elsewhere.
+    night = f"reports/study/{told[0]['night']}"
+    named = {"reports/index.html", "reports/night.json", f"{night}/index.html", f"{night}/study.json"}
+    assert set(clear_pages(lab.study, "Qx77client")) >= named
+    for path in [*(lab.folder / "reports").rglob("*.*"), *(lab.folder / "notices").iterdir()]:
+        assert "Qx77client" not in path.read_text(), path
