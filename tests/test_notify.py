@@ -320,6 +320,7 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any) -> None:
         lab = lab_with(tmp_path, files=files, webhooks=[{"url": url}])
         lab.drop("site-a", "Qx77client.ndjson", [client("Qx77client")])
         lab.drop("site-a", "Qx77client.ndjson.part", b"{")
+        lab.clock = datetime.now(UTC) - timedelta(days=8)
         lab.drop("Qx77site", "x.ndjson", b"")
         lab.night()
         write_reports(lab.study, Watcher(), tell=True)
@@ -340,7 +341,11 @@ def test_nights_tell_those_who_asked(tmp_path: Path, dyadlog: Any) -> None:
     for one in told:
         jsonschema.validate(one, SCHEMA)
     assert [one["outcome"] for one in told] == ["completed", "nothing_new", "failed"]
-    assert [need["kind"] for need in told[1]["needs"]] == ["missed_night"]
+    # Five days ago site a had been silent for three days; now it is for eight, and seven are allowed.
+    assert [(need["kind"], need["site_id"]) for need in told[1]["needs"]] == [
+        ("missed_night", None),
+        ("late", "site-a"),
+    ]
     assert len((lab.folder / "notices/bad.ndjson").read_text().splitlines()) == 1
     assert [run.outcome for run in read_runs(lab.study)] == ["completed", "nothing_new", "failed"]
     everything = json.dumps(told) + "".join(body.decode() for _, body in broken.posts)

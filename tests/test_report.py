@@ -27,6 +27,7 @@ from dyadlog.assets.quality.report import (
     write_study_page,
 )
 from dyadlog.assets.warehouse.published import current
+from dyadlog.assets.warehouse.silence import silence
 from dyadlog.schemas.codes import codes
 from tests.conftest import Lab, client, phq, rating, session
 
@@ -395,6 +396,29 @@ def test_places_in_the_funnel(n: int, of: int, where: str) -> None:
     assert study_pages.where_stands(n, of, 100, 1000, 20) == where
 
 
+@pytest.mark.parametrize(
+    ("days", "as_of", "found"),
+    [
+        ((), 9, (None, None, False)),
+        ((1,), None, (None, None, False)),
+        ((1,), 8, (7, None, False)),  # its habit is not known: seven days are allowed
+        ((1,), 9, (8, None, True)),
+        ((1, 2), 9, (7, None, False)),
+        ((1, 2, 3), 5, (2, 1.0, False)),
+        ((1, 2, 3), 6, (3, 1.0, True)),
+        ((1, 8, 15), 29, (14, 7.0, False)),  # twice its week
+        ((1, 8, 15), 30, (15, 7.0, True)),
+        ((15, 1, 8, 8, 1), 30, (15, 7.0, True)),  # any order, several files on a day
+        ((1, 2, 20), 25, (5, 9.5, False)),
+    ],
+)
+def test_how_long_a_site_may_be_silent(
+    days: tuple[int, ...], as_of: int | None, found: tuple[int | None, float | None, bool]
+) -> None:
+    stamps = [f"2026-03-{day:02}T02:00:00+00:00" for day in days]
+    assert silence(stamps, as_of and f"2026-03-{as_of:02}T01:00:00+00:00", 7) == found
+
+
 def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
     for week in range(4):
         lab.drop("site-a", f"{week}.ndjson", [client(f"c{week}")])
@@ -405,6 +429,17 @@ def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
     lab.night()
     _, pages = reports(lab)
     assert told(pages["site-a"])["verdict"]["level"] == "late"
+    (card,) = [card for card in told(pages["site-a"])["todo"] if card["code"] == "SITE_LATE"]
+    assert (card["outcome"], card["figure"], card["words"]) == ("warn", "1", "of 1 delivery that is due")
+    assert lab.rows("select site_id, outcome from quality.finding where code = 'SITE_LATE' order by all") == [
+        ("site-a", "warn"),
+        ("site-b", "pass"),
+        ("site-c", "not_applicable"),
+    ]
+    assert (
+        "site-a last delivery on 4 April 2026, 21 days ago; until then about every 7 days"
+        in Page(pages["study"]).words
+    )
     assert "last delivery on 4 April 2026, 21 days ago" in Page(pages[""]).words
 
 

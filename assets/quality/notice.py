@@ -11,6 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Literal
 
 from dyadlog.assets.quality.words import counted, day, listing, number, sentence, short_day
+from dyadlog.assets.warehouse.silence import Silence
 from dyadlog.schemas.notify import When
 from dyadlog.schemas.study import Study
 
@@ -84,9 +85,13 @@ def of_sheet(study: Study, sheet: NightSheet) -> Notice:
     )
 
 
-def of_nothing_new(study: Study, missed: Sequence[date]) -> Notice:
-    """The message about a night without a new file."""
+def of_nothing_new(study: Study, missed: Sequence[date], late: Sequence[tuple[str, Silence]]) -> Notice:
+    """The message about a night without a new file: nights that did not run, sites that have become late."""
     needs = [Item("missed_night", None, missed_words(missed))] if missed else []
+    needs += [
+        Item("late", site, f"Late: last delivery {counted(found.days_since or 0, 'day')} ago.")
+        for site, found in late
+    ]
     return _notice(study, "nothing_new", None, "Nothing new: marts and reports are up to date.", needs)
 
 
