@@ -1,6 +1,6 @@
 """The reports of a night: a page per site after a common start, all sites, and the expectations' share of the night.
 
-    python benchmarks/report.py [--sites 180] [--clients 6000] [--past 365]
+    python benchmarks/report.py [--sites 180] [--clients 6000] [--nights 12] [--past 365]
 
 The study is simulated (preset `ccmh-year`). Ratios count, and those of processor time more than those of the clock: the
 machine may be shared. Every step is a process of its own.
@@ -108,6 +108,7 @@ def table(given: argparse.Namespace) -> None:
         folder = Path(place) / "study"
         command = [sys.executable, "-m", "dyadlog.orchestration.cli", "simulate", str(folder), "--preset"]
         size = ["ccmh-year", "--sites", str(given.sites), "--clients", str(given.clients)]
+        size += ["--nights", str(given.nights)]
         subprocess.run([*command, *size, "--faults", "realistic"], check=True, capture_output=True)
         print(f"{given.sites} sites, {given.clients:,} clients")
         print(f"{'':44}{'seconds':>9}{'cpu s':>9}{'peak MB':>9}", flush=True)
@@ -139,6 +140,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--sites", type=int, default=180)
     options.add_argument("--clients", type=int, default=6000)
+    options.add_argument("--nights", type=int, default=12, help="deliveries of each site")
     options.add_argument("--past", type=int, default=365, help="nights on record in the second measurement")
     options.add_argument("--one", help=argparse.SUPPRESS)
     options.add_argument("--study", type=Path, help=argparse.SUPPRESS)
