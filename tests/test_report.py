@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,16 +17,19 @@ import pytest
 
 from dyadlog.assets.quality import study as study_pages
 from dyadlog.assets.quality import twin
+from dyadlog.assets.quality.page import nights_page, study_nights_page
 from dyadlog.assets.quality.report import (
     NightId,
     NightNotes,
     Took,
     gather,
     night_of,
+    sheet_of,
     write_night_sheet,
     write_site_reports,
     write_study_page,
 )
+from dyadlog.assets.quality.study import PastNight, study_report
 from dyadlog.assets.warehouse.published import current
 from dyadlog.assets.warehouse.silence import silence
 from dyadlog.schemas.codes import codes
@@ -459,6 +463,20 @@ def test_nights_are_listed_newest_first(lab: Lab) -> None:
     words = Page(lab.folder / "reports/site-a/index.html").words
     assert words.count("no summary") == 1
     assert words.count("✓ accepted Accepted in full. 1 1 0 0") == 2
+
+
+def test_ten_years_of_nights_stay_one_small_page(busy: Lab) -> None:
+    night, _ = reports(busy)
+    gathered = gather(busy.study, current(busy.study) or Path(), night)
+    made = gathered.sites[0]
+    nights = [replace(made.record, night=f"2026-01-01-{nth:06}", commit_seq=nth) for nth in range(1, 3651)]
+    sites = nights_page(made.report, nights, [])
+    past = PastNight("", 1, "12 of 12 sites delivered.", 12, 1000, 10, 100, 2)
+    report = study_report(busy.study, sheet_of(gathered, NightNotes()), gathered.sites)
+    everything = study_nights_page(report, [replace(past, night=f"2026-01-01-{n:06}") for n in range(3650)])
+    for page in (sites, everything):
+        assert len(page.encode()) < MEGABYTE
+        assert page.count('/index.html">2026-01-01-') == 3650
 
 
 def test_study_without_any_delivery(lab: Lab) -> None:

@@ -40,6 +40,8 @@ LIVES_ON_PAGE = 60
 ACTS_ON_PAGE = 10
 CODES_ON_PAGE = 40
 SPARK_NIGHTS = 60
+# A year in full; older nights as links only.
+NIGHTS_ON_PAGE = 366
 
 
 def coded(text: str) -> Markup:
@@ -158,7 +160,12 @@ def nights_page(report: SiteReport, nights: Sequence[Record], lost: Sequence[str
     listed = sorted(told.items(), key=lambda one: (int(one[0].rsplit("-", 1)[1]), one[0]), reverse=True)
     waiting = [_waiting(night) for night in nights[-SPARK_NIGHTS:]]
     return _render(
-        "nights.html.j2", report=report, origin=report.origin, nights=listed, waiting=waiting, lost=lost
+        "nights.html.j2",
+        report=report,
+        origin=report.origin,
+        nights=listed[:NIGHTS_ON_PAGE],
+        older=[name for name, _ in listed[NIGHTS_ON_PAGE:]],
+        waiting=waiting,
     )
 
 
@@ -202,7 +209,13 @@ def study_page(report: StudyReport, linked: Collection[str], pictures: bool) -> 
 
 def study_nights_page(report: StudyReport, nights: Sequence[PastNight]) -> str:
     """The list of the study's nights, newest first."""
-    return _render("study_nights.html.j2", report=report, origin=report.origin, nights=nights)
+    return _render(
+        "study_nights.html.j2",
+        report=report,
+        origin=report.origin,
+        nights=nights[:NIGHTS_ON_PAGE],
+        older=[one.night for one in nights[NIGHTS_ON_PAGE:]],
+    )
 
 
 def _render(template: str, **values: Any) -> str:
