@@ -77,8 +77,9 @@ def _sites(
 ) -> Table:
     """One line per site: what the newest marts say of it, and what came, or did not come, by now."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("site", "newest marts", "to do", "last delivery (UTC)", "waiting files"):
-        table.add_column(name, justify="right" if name.startswith("waiting") else "left")
+    for name in ("site", "newest marts", "correct", "look at", "last file (UTC)", "waiting"):
+        figures = name in ("correct", "look at", "waiting")
+        table.add_column(name, justify="right" if figures else "left", no_wrap=name != "newest marts")
     lines = {line["site_id"]: line for line in sheet["lines"]} if sheet else {}
     for site in study.site_ids:
         files = [c for c in log.of_site(site) if KINDS[c.kind].is_file]
@@ -90,19 +91,26 @@ def _sites(
         line = lines.get(site)
         table.add_row(
             site,
-            escape(line["words"]) if line else "-",
-            _todo(line) if line else "-",
+            _words(line) if line else "-",
+            *(
+                _figure(line, name, colour)
+                for name, colour in (("to_correct", "red"), ("to_look_at", "yellow"))
+            ),
             last,
             str(sum(landed.site_id == site for landed in waiting)),
         )
     return table
 
 
-def _todo(line: dict[str, Any]) -> str:
-    kinds = (("to_correct", "red", "to correct"), ("to_look_at", "yellow", "to look at"))
-    parts = [f"[{colour}]{line[name]} {words}[/]" for name, colour, words in kinds if line[name]]
-    parts += [f"[red]{line['crashed']} not checked[/]"] if line["crashed"] else []
-    return ", ".join(parts) or "nothing"
+def _words(line: dict[str, Any]) -> str:
+    crashed = f", [red]{counted(line['crashed'], 'reason')} not checked[/]" if line["crashed"] else ""
+    return escape(line["words"]) + crashed
+
+
+def _figure(line: dict[str, Any] | None, name: str, colour: str) -> str:
+    if line is None:
+        return "-"
+    return f"[{colour}]{line[name]}[/]" if line[name] else "0"
 
 
 def _needs(study: Study, out: Console, landing: Landing, sheet: dict[str, Any] | None, now: datetime) -> None:
