@@ -469,8 +469,8 @@ def test_ten_years_of_nights_stay_one_small_page(busy: Lab) -> None:
     night, _ = reports(busy)
     gathered = gather(busy.study, current(busy.study) or Path(), night)
     made = gathered.sites[0]
-    nights = [replace(made.record, night=f"2026-01-01-{nth:06}", commit_seq=nth) for nth in range(1, 3651)]
-    sites = nights_page(made.report, nights, [])
+    nights = {f"2026-01-01-{nth:06}": made.record.said for nth in range(1, 3651)}
+    sites = nights_page(made.report, nights)
     past = PastNight("", 1, "12 of 12 sites delivered.", 12, 1000, 10, 100, 2)
     report = study_report(busy.study, sheet_of(gathered, NightNotes()), gathered.sites)
     everything = study_nights_page(report, [replace(past, night=f"2026-01-01-{n:06}") for n in range(3650)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from dyadlog.assets.quality.facts import File
 from dyadlog.assets.quality.funnel import draw, standing_out
 from dyadlog.assets.quality.night import NightSheet
 from dyadlog.assets.quality.peers import Standing
-from dyadlog.assets.quality.record import Record, Said
+from dyadlog.assets.quality.record import Said
 from dyadlog.assets.quality.registry import asked, checks
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.study import PastNight, StudyReport
@@ -148,30 +148,26 @@ def _troubled_first(files: Sequence[File]) -> list[File]:
     return sorted(files, key=lambda f: (f.outcome != "rejected_file", -f.held_back, -f.commit_seq))
 
 
-def nights_page(report: SiteReport, nights: Sequence[Record], lost: Sequence[str]) -> str:
+def nights_page(report: SiteReport, nights: Mapping[str, Said | None]) -> str:
     """The list of a site's nights.
 
     Args:
         report: tonight's report.
-        nights: records of all nights up to this one, oldest first.
-        lost: names of nights whose record cannot be read; they are listed without words.
+        nights: all nights in short, by name; those whose record cannot be read are listed without words.
     """
-    told: dict[str, Said | None] = dict.fromkeys(lost) | {night.night: night.said for night in nights}
-    listed = sorted(told.items(), key=lambda one: (int(one[0].rsplit("-", 1)[1]), one[0]), reverse=True)
-    waiting = [_waiting(night) for night in nights[-SPARK_NIGHTS:]]
+    listed = sorted(nights.items(), key=lambda one: (int(one[0].rsplit("-", 1)[1]), one[0]), reverse=True)
     return _render(
         "nights.html.j2",
         report=report,
         origin=report.origin,
         nights=listed[:NIGHTS_ON_PAGE],
         older=[name for name, _ in listed[NIGHTS_ON_PAGE:]],
-        waiting=waiting,
+        waiting=[_waiting(said) for _, said in listed[:SPARK_NIGHTS]][::-1],
     )
 
 
-def _waiting(night: Record) -> int | None:
-    """Reason codes that waited for somebody; None before it was kept."""
-    said = night.said
+def _waiting(said: Said | None) -> int | None:
+    """Reason codes that waited for somebody; None where it is not known."""
     return said.to_correct + said.to_look_at + said.not_checked if said else None
 
 

@@ -68,6 +68,12 @@ class Gathered:
         """Where the reports lie."""
         return self.study.folder / "reports"
 
+    @property
+    def linked(self) -> set[str]:
+        """Sites whose page of the night exists."""
+        night = self.origin.night.name
+        return {site for site in self.study.site_ids if (self.folder / site / night / "index.html").exists()}
+
 
 def gather(study: Study, build: Path, night: NightId, *, sites: Sequence[str] | None = None) -> Gathered:
     """Gather what a night says about sites.
@@ -119,10 +125,7 @@ def write_study_page(gathered: Gathered, notes: NightNotes) -> Path:
     night, everything = report.origin.night.name, gathered.folder / STUDY_FOLDER
     folder = everything / night
     _put(folder / "study.json", to_json(report))
-    linked = {
-        name for name in gathered.study.site_ids if (gathered.folder / name / night / "index.html").exists()
-    }
-    page = _put(folder / "index.html", study_page(report, linked, (folder / PICTURES).exists()))
+    page = _put(folder / "index.html", study_page(report, gathered.linked, (folder / PICTURES).exists()))
     past = [one for one in _past_nights(everything) if one.night != night]
     nights = sorted([*past, past_night(report)], key=lambda one: (one.commit_seq, one.night), reverse=True)
     _put(everything / "nights.json", _written(nights))
@@ -142,13 +145,10 @@ def write_night_sheet(gathered: Gathered, notes: NightNotes) -> Path:
     """
     sheet = sheet_of(gathered, notes)
     night = sheet.origin.night.name
-    linked = {
-        name for name in gathered.study.site_ids if (gathered.folder / name / night / "index.html").exists()
-    }
     overview = f"{STUDY_FOLDER}/{night}/index.html"
     _put(gathered.folder / "night.json", to_json(sheet))
     there = overview if (gathered.folder / overview).exists() else None
-    return _put(gathered.folder / "index.html", night_page(sheet, linked, there))
+    return _put(gathered.folder / "index.html", night_page(sheet, gathered.linked, there))
 
 
 _NIGHTS = TypeAdapter(list[PastNight])
@@ -175,7 +175,7 @@ def _write_site(study: Study, made: SiteFiles) -> Path:
     _put(folder / CORRECTIONS, made.corrections)
     _put(folder / "report.json", to_json(report))
     page = _put(folder / "index.html", site_page(report, study.protocol.thresholds.peers_sites))
-    _put(site / "index.html", nights_page(report, [*made.earlier, made.record], made.lost))
+    _put(site / "index.html", nights_page(report, made.nights))
     _put(site / "checks.html", checks_page(study, report))
     return page
 

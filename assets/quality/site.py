@@ -114,16 +114,14 @@ class SiteFiles:
         report: its report.
         record: what is kept of it.
         corrections: the table of what to correct.
-        earlier: the records of the nights before, oldest first.
-        lost: nights whose record cannot be read.
+        nights: all nights up to this one in short, by name; null where the record cannot be read.
         codes: worst outcome of each reason code, for the study page.
     """
 
     report: SiteReport
     record: Record
     corrections: str
-    earlier: list[Record]
-    lost: list[str]
+    nights: dict[str, Said | None]
     codes: dict[str, Outcome]
 
 
@@ -170,7 +168,8 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
         corrections=table.rows,
     )
     kept = replace(told, said=_said(report))
-    return SiteFiles(report, kept, table.text, earlier, lost, by_code(findings, files))
+    nights = dict.fromkeys(lost) | {night.night: night.said for night in [*earlier, kept]}
+    return SiteFiles(report, kept, table.text, nights, by_code(findings, files))
 
 
 def _said(report: SiteReport) -> Said:
