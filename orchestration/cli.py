@@ -249,11 +249,11 @@ app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
 def status(study: StudyOption = HERE) -> None:
-    """Say how the last night went.
+    """Say how the last night went, site by site, and what needs a human.
 
     Exit code 1 if it failed or the last good one is too old.
     """
-    from dyadlog.orchestration.screen import show_status
+    from dyadlog.orchestration.status import show_status
     from dyadlog.schemas.study import read_study
 
     if not show_status(read_study(study)):

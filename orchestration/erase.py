@@ -35,7 +35,7 @@ def erase(study: Study, site: str, client: str, by: str, why: str, *, keep_landi
 
         build_all(study, log, expectations=run_expectations)
         write_reports(study, Watcher())
-        beat(study)
+        beat(study, "completed")
 
     certificate, path = erase_person(
         study, site, client, by=by, why=why, rebuild=rebuild, keep_landing=keep_landing

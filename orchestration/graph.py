@@ -14,7 +14,7 @@ from dyadlog.assets.intake.receive import open_log, receive, waiting_files
 from dyadlog.assets.warehouse.models import models
 from dyadlog.orchestration.guard import guarded
 from dyadlog.orchestration.heartbeat import beat, miss
-from dyadlog.orchestration.watch import watcher
+from dyadlog.orchestration.watch import BUILT, PUBLISHED, RECEIVED, begin, is_watched, watcher
 from dyadlog.schemas.marts import contracts
 from dyadlog.schemas.study import Study
 
@@ -37,7 +37,8 @@ def build_definitions(study: Study, *, lineage: bool = True) -> dg.Definitions:
 
     @dg.failure_hook(name="remember_failure")
     def remember_failure(context: dg.HookContext) -> None:
-        miss(study, f"{context.step_key} failed; see the run in Dagster")
+        if not is_watched():  # otherwise who watches says why
+            miss(study, f"{context.step_key} failed; see the run in Dagster")
 
     job = dg.define_asset_job(JOB, selection=dg.AssetSelection.all(), hooks={remember_failure})
     tags = all_sites(study)
@@ -93,9 +94,10 @@ def _event_log(study: Study, sites: dg.PartitionsDefinition[str]) -> dg.AssetsDe
         description="Append-only log of everything the sites delivered; one delivery is one commit.",
     )
     def event_log(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        begin()
         log = open_log(study)
         rows = []
-        with guarded(study, "event_log"):
+        with guarded(study, "event_log"), watcher().lap(RECEIVED):
             for landed, commit in receive(
                 study, log, sites=set(context.partition_keys), progress=watcher().reading
             ):
@@ -136,7 +138,7 @@ def _models(study: Study, lineage: bool) -> dg.AssetsDefinition:
 
         log = open_log(study)
         head = log.head()
-        with guarded(study, "models"), building(study, log, head) as made:
+        with guarded(study, "models"), watcher().lap(BUILT), building(study, log, head) as made:
             for step in made.run(run_expectations):
                 watcher().built(step)
                 if step.model in models():
@@ -218,7 +220,7 @@ def _published(study: Study) -> dg.AssetsDefinition:
     def published_database() -> dg.MaterializeResult[None]:
         from dyadlog.assets.warehouse.published import build_file, newest_built, show
 
-        with guarded(study, "published_database"):
+        with guarded(study, "published_database"), watcher().lap(PUBLISHED):
             # Not the log's head: another night may have added to the log since the models were built.
             head = newest_built(study, open_log(study))
             target = build_file(study, head)
@@ -243,8 +245,8 @@ def _reports(study: Study) -> dg.AssetsDefinition:
         with guarded(study, "site_reports"):
             from dyadlog.orchestration.reports import write_reports
 
-            pages = write_reports(study, watcher())
-            beat(study)
+            pages = write_reports(study, watcher(), tell=True)
+            beat(study, "completed")
         return dg.MaterializeResult(metadata={"pages": len(pages)})
 
     return site_reports

@@ -8,7 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from dyadlog.assets.intake.receive import utc_now, write_atomically
+from dyadlog.assets.quality.notice import of_failure
 from dyadlog.assets.warehouse.published import current
+from dyadlog.orchestration.notify import notify
+from dyadlog.orchestration.runs import Outcome, add_run
 from dyadlog.schemas.study import Study
 
 
@@ -37,16 +40,19 @@ def read_heartbeat(study: Study) -> Heartbeat:
         return Heartbeat(None, "", None)
 
 
-def beat(study: Study) -> None:
+def beat(study: Study, outcome: Outcome) -> None:
     """A night has completed: the marts that are shown now have their reports."""
+    add_run(study, outcome)
     published = current(study)
     _write(study, utc_now(), published.stem if published else "", None)
 
 
 def miss(study: Study, failure: str) -> None:
-    """A night has failed; the last good one is still remembered."""
+    """A night has failed; the last good one is still remembered. Who asked for it is told."""
+    add_run(study, "failed")
+    unsent = notify(study, of_failure(study))
     before = read_heartbeat(study)
-    _write(study, before.finished_at, before.key, failure)
+    _write(study, before.finished_at, before.key, " ".join([failure, *unsent]))
 
 
 def _write(study: Study, finished_at: datetime | None, key: str, failure: str | None) -> None:

@@ -9,11 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dyadlog.assets.intake.receive import open_log, waiting_files
+from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
+from dyadlog.assets.quality.notice import Notice, of_nothing_new
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
+from dyadlog.assets.warehouse.silence import silence
 from dyadlog.orchestration.guard import DISK_FULL, is_disk_full
 from dyadlog.orchestration.heartbeat import beat, miss, read_heartbeat
+from dyadlog.orchestration.notify import notify
+from dyadlog.orchestration.runs import missed, read_runs
 from dyadlog.orchestration.watch import Watcher, watched_by
+from dyadlog.schemas.errors import LogDamagedError
 from dyadlog.schemas.study import Study
 
 KEPT_RUNS = 60
@@ -50,16 +55,34 @@ def night(study: Study, watcher: Watcher) -> bool:
     Raises:
         NightFailedError: yesterday's marts and reports are untouched.
     """
-    if is_up_to_date(study):
-        beat(study)
-        return False
     try:
+        if is_up_to_date(study):
+            watcher.unsent += notify(study, _nothing_new(study))
+            beat(study, "nothing_new")
+            return False
         _run_in_dagster(study, watcher)
-    except NightFailedError as error:
+    except (NightFailedError, LogDamagedError, OSError) as error:
         with suppress(OSError):  # a full disk must not hide the first error
             miss(study, str(error))
         raise
     return True
+
+
+def _nothing_new(study: Study) -> Notice:
+    """What is told of a night without a new file: nights that did not run, and sites that are late since the last one.
+
+    The marts do not know of these sites: their clock is the newest commit.
+    """
+    runs, now = read_runs(study), utc_now()
+    late = []
+    if runs:
+        log, quiet = open_log(study), study.protocol.thresholds.quiet_days
+        for site_id in study.site_ids:
+            days = [c.received_at for c in log.of_site(site_id) if c.kind == "delivery"]
+            then, found = (silence(days, when.isoformat(), quiet) for when in (runs[-1].when, now))
+            if found.is_late and not then.is_late:
+                late.append((site_id, found))
+    return of_nothing_new(study, missed(runs, study.protocol.nightly_at, now), late)
 
 
 def _run_in_dagster(study: Study, watcher: Watcher) -> None:

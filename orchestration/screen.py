@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from dyadlog.assets.event_log.records import KINDS, Commit
+from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.intake.files import Landed
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.catalogue import Field, catalogue
@@ -122,6 +122,8 @@ class Screen(Watcher):
                 say(line)
         if worked and not self.commits:
             say("No new delivery; marts and reports were rebuilt because the code or study.yaml changed.")
+        for sentence in self.unsent:
+            say(f"[yellow]{sentence}[/]")
         say(f"marts    {folder / 'marts' / 'current.duckdb'}")
         say(f"reports  {folder / 'reports' / 'index.html'}")
 
@@ -176,47 +178,6 @@ def _reasons(commits: list[Commit]) -> list[str]:
             {code: n for code, n in commit.receipt.codes.items() if codes()[code].severity == "error"}
         )
     return [f"{n:>6,}  {code}: {codes()[code].says}" for code, n in counted.most_common()]
-
-
-def show_status(study: Study) -> bool:
-    """Print the state of the study.
-
-    Returns:
-        whether the last night was good and is young enough.
-    """
-    from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
-    from dyadlog.orchestration.heartbeat import read_heartbeat
-
-    out = console()
-    beat = read_heartbeat(study)
-    limit = study.protocol.thresholds.last_night_hours
-    hours = (utc_now() - beat.finished_at).total_seconds() / 3600 if beat.finished_at else None
-    good = hours is not None and hours <= limit and beat.failure is None
-    if hours is None:
-        out.print("[red]No night has completed yet.[/]")
-    else:
-        verdict = "[green]good[/]" if hours <= limit else f"[red]too old[/] (limit {limit:g} hours)"
-        out.print(f"Last good night: {hours:.1f} hours ago, {verdict}")
-    if beat.failure:
-        out.print(f"[red]The newest night failed:[/] {beat.failure}")
-    log = open_log(study)
-    newest = {c.receipt.site_id: c for c in log.commits() if KINDS[c.kind].is_file}
-    landing, waiting = waiting_files(study, log)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("site", "last delivery (UTC)", "waiting files"):
-        table.add_column(name, justify="right" if name.startswith("waiting") else "left")
-    for site in study.site_ids:
-        last = newest.get(site)
-        count = sum(landed.site_id == site for landed in waiting)
-        table.add_row(
-            site, last.received_at[:16].replace("T", " ") if last else "[yellow]never[/]", str(count)
-        )
-    out.print(table)
-    for name in landing.strangers:
-        out.print(f"[yellow]landing/{name} is no site of study.yaml; nothing in it is read[/]")
-    for site, name in landing.unfinished:
-        out.print(f"landing/{site}/{name} looks unfinished by its ending; it is not read")
-    return good
 
 
 def show_history(study: Study, site_id: str, event_id: str) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from dyadlog.schemas.alliance import Alliance
 from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.instruments import Occasion, Rater
+from dyadlog.schemas.notify import Notify
 from dyadlog.schemas.rules import OutcomeRule
 from dyadlog.schemas.ruptures import RuptureRule
 from dyadlog.schemas.sudden import SuddenRule
@@ -27,12 +28,23 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+# Names in `reports/` that are no site's.
+TAKEN = ("study", "index.html", "night.json")
+
+
 class Site(Strict):
     """One clinic; its files lie in `landing/<id>/`. `mappings` are files beside study.yaml."""
 
     id: Name
     name: str | None = None
     mappings: Listed[str] = ()
+
+    @field_validator("id")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value in TAKEN:
+            raise ValueError(f"another name than {value}, which the study team's own reports have")
+        return value
 
 
 class Every(Strict):
@@ -190,6 +202,7 @@ class Protocol(Strict):
     limits: Limits = Limits()
     consent: Consent = Consent()
     compaction: Compaction = Compaction()
+    notify: Notify = Notify()
     log_storage: Annotated[str, Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[\w./-]+)?$")] | None = None
     nightly_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "02:00"
 

@@ -74,7 +74,10 @@ def test_a_failed_night_says_so_and_yesterdays_marts_stay(
     monkeypatch: pytest.MonkeyPatch,  # type: ignore[no-untyped-def]
 ) -> None:
     lab.drop("site-a", "1.ndjson", [client(), session(1)])
+    with (lab.folder / "study.yaml").open("a") as file:
+        file.write("notify: {files: [{name: bad.ndjson, when: failure}]}\n")
     assert dyadlog("night", "-s", lab.folder).code == 0
+    assert not (lab.folder / "notices").exists()
     before = lab.rows("select * from meta.build")
     lab.drop("site-a", "2.ndjson", [session(2)])
 
@@ -88,7 +91,13 @@ def test_a_failed_night_says_so_and_yesterdays_marts_stay(
     assert "Analysts still see marts/" in failed.err
     assert "Traceback" not in failed.err
     assert lab.rows("select * from meta.build") == before
-    assert dyadlog("status", "-s", lab.folder).code == 1
+    (told,) = (lab.folder / "notices/bad.ndjson").read_text().splitlines()
+    assert json.loads(told)["outcome"] == "failed"
+    status = dyadlog("status", "-s", lab.folder)
+    assert status.code == 1
+    assert "No space left on device" in status.out
+    assert "site-b" in status.out
+    assert "Took " in status.out
     monkeypatch.undo()
     monkeypatch.setattr(sys, "argv", [])
     assert len(lab.receive()) == 1

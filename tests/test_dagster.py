@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,16 @@ def run(lab: Lab, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     )
 
 
+def tell_always(lab: Lab) -> None:
+    with (lab.folder / "study.yaml").open("a") as file:
+        file.write("notify: {files: [{name: all.ndjson, when: always}]}\n")
+
+
+def outcomes(lab: Lab) -> list[str]:
+    lines = (lab.folder / "notices/all.ndjson").read_text().splitlines()
+    return [json.loads(line)["outcome"] for line in lines]
+
+
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as one:
@@ -35,6 +46,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance: dg.DagsterInstance) -> None:
     lab.drop("site-a", "1.ndjson", [client(), session(1), phq(1, 2)])
     lab.drop("site-c", "1.ndjson", [client()])
+    tell_always(lab)
     result = run(lab, instance)
     assert result.success
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
@@ -51,12 +63,20 @@ def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance
     assert told["dagster/row_count"].value == 1
     assert {"seconds", "peak_megabytes", "commit"} <= set(told)
     assert lab.rows("select score from marts.outcome_score") == [(18.0,)]
+    # Nobody watches here, and still the night sheet says what each step took.
+    sheet = json.loads((lab.folder / "reports/night.json").read_bytes())
+    parts = ["deliveries received", "marts built and checked", "expectations judged", "marts published"]
+    assert [step["step"] for step in sheet["steps"]] == [*parts, "pages of the sites"]
+    assert all(step["seconds"] >= 0 and step["peak_megabytes"] > 50 for step in sheet["steps"])
+    assert len(sheet["models"]) == 12
+    assert outcomes(lab) == ["completed"]
 
 
 def test_a_broken_invariant_blocks_publication_and_reports(
     lab: Lab, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab.drop("site-a", "1.ndjson", [client()])
+    tell_always(lab)
     assert run(lab, instance).success
     before = sorted(p.name for p in (lab.folder / "marts").iterdir())
     lab.drop("site-a", "2.ndjson", [session(1)])
@@ -73,6 +93,7 @@ def test_a_broken_invariant_blocks_publication_and_reports(
     assert [e.check_name for e in result.get_asset_check_evaluations() if not e.passed] == ["conservation"]
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
     assert not made & {"published_database", "site_reports"}
+    assert outcomes(lab) == ["completed", "failed"]
     assert sorted(p.name for p in (lab.folder / "marts").iterdir()) == before
 
 

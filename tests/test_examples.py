@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +19,14 @@ import pytest
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.verify import verify
 from dyadlog.assets.intake.receive import open_log, receive
+from dyadlog.assets.quality.report import (
+    NightNotes,
+    gather,
+    night_of,
+    write_night_sheet,
+    write_site_reports,
+    write_study_page,
+)
 from dyadlog.assets.simulation.score import score
 from dyadlog.assets.simulation.truth import truth_table
 from dyadlog.assets.warehouse.build import build_all
@@ -509,3 +519,50 @@ def test_ctn_reasons_are_those_of_the_flags(ctn: Trial, ctn_raw: pa.Table) -> No
     )
     assert (reasons["died"], reasons["illness"], reasons["moved"], reasons["holiday"], reasons[None]) == flags
     assert sum(reasons.values()) == 5_449
+
+
+# --- the pages of both ---------------------------------------------------------------------------
+
+
+def pages(trial: Trial) -> dict[str, Path]:
+    """Write all pages; by site, and of the study."""
+    gathered = gather(trial.study, trial.marts, night_of(trial.marts))
+    found = dict(zip(trial.study.site_ids, write_site_reports(gathered), strict=True))
+    found["study"] = write_study_page(gathered, NightNotes())
+    write_night_sheet(gathered, NightNotes())
+    return found
+
+
+@needs_shared
+def test_ctn_has_a_page_for_each_of_32_sites(ctn: Trial, ctn_raw: pa.Table) -> None:
+    made = pages(ctn)
+    lines = Counter(ctn_raw["site_id"].to_pylist())
+    assert len(made) == 33
+    for site, page in made.items():
+        text = page.read_text("utf-8")
+        assert len(text) < 1_000_000
+        if site == "study":
+            continue
+        assert set(re.findall(r"\bsite-\d+", text)) == {site}
+        told = json.loads((page.parent / "report.json").read_bytes())
+        assert told["total"]["sent"] == lines[site]
+        assert told["total"]["balances"]
+        # No questionnaire is planned: nothing is said of forms, and nothing passes for it.
+        assert (told["completeness"]["expected"], told["completeness"]["received"]) == (0, 0)
+    told = json.loads((made["study"].parent / "study.json").read_bytes())
+    assert (told["total"]["sent"], told["total"]["already_had"]) == (53_899, 1)
+    # Found above from the raw table: 25 conflicts, at eight sites.
+    (conflicts,) = [one for one in told["codes"] if one["code"] == "FACT_CONFLICT"]
+    assert conflicts["sites"]["fail"] == 8
+    assert sum(conflicts["sites"].values()) == 32
+
+
+@needs_shared
+def test_cbasp_has_a_page_and_peers_are_withheld(cbasp: Trial) -> None:
+    made = pages(cbasp)
+    (site,) = cbasp.study.site_ids
+    told = json.loads((made[site].parent / "report.json").read_bytes())
+    assert told["verdict"]["headline"] == "Accepted in full."
+    assert told["total"]["sent"] == 5_517
+    assert {share["band"] for share in told["shares"]} == {None}
+    assert max(len(page.read_text("utf-8")) for page in made.values()) < 1_000_000

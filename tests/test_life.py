@@ -26,7 +26,7 @@ from dyadlog.assets.quality.record import (
     read_earlier,
     to_text,
 )
-from dyadlog.assets.quality.report import night_of, write_site_reports
+from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.assets.warehouse.build import build_all
 from tests.conftest import Lab, client, rating, session
 
@@ -256,7 +256,7 @@ def test_a_finding_lives_through_real_nights(lab: Lab) -> None:
         lab.drop("site-a", f"{nth}.ndjson", events)
         build = lab.night().path
         night_id = night_of(build)
-        page = write_site_reports(lab.study, build, night_id, sites=["site-a"])[0]
+        page = write_site_reports(gather(lab.study, build, night_id, sites=["site-a"]))[0]
         report = json.loads((page.parent / "report.json").read_bytes())
         told.append(next((one for one in report["changes"]["findings"] if one["finding_id"] == name), {}))
         card = next((card for card in report["todo"] if card["code"] == "TOTAL_DISAGREES"), {})
@@ -280,5 +280,5 @@ def test_a_finding_lives_through_real_nights(lab: Lab) -> None:
     before = {path: path.read_bytes() for path in site.rglob("findings.json")}
     log = open_log(lab.study)
     build = build_all(lab.study, log, as_of=Head(2, log.digest_of(2))).path
-    write_site_reports(lab.study, build, night_of(build), sites=["site-a"])
+    write_site_reports(gather(lab.study, build, night_of(build), sites=["site-a"]))
     assert {path: path.read_bytes() for path in site.rglob("findings.json")} == before

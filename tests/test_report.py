@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,23 @@ import duckdb
 import jsonschema
 import pytest
 
+from dyadlog.assets.quality import study as study_pages
 from dyadlog.assets.quality import twin
+from dyadlog.assets.quality.page import nights_page, study_nights_page
 from dyadlog.assets.quality.report import (
     NightId,
     NightNotes,
-    StepSeconds,
+    Took,
+    gather,
     night_of,
+    sheet_of,
     write_night_sheet,
     write_site_reports,
+    write_study_page,
 )
+from dyadlog.assets.quality.study import PastNight, study_report
 from dyadlog.assets.warehouse.published import current
+from dyadlog.assets.warehouse.silence import silence
 from dyadlog.schemas.codes import codes
 from tests.conftest import Lab, client, phq, rating, session
 
@@ -69,8 +77,10 @@ def reports(lab: Lab, **notes: Any) -> tuple[NightId, dict[str, Path]]:
     """Write all pages from the published file, return them by name."""
     build = current(lab.study) or lab.build().path
     night = night_of(build)
-    pages = dict(zip(lab.study.site_ids, write_site_reports(lab.study, build, night), strict=True))
-    return night, pages | {"": write_night_sheet(lab.study, build, night, notes=NightNotes(**notes))}
+    gathered, said = gather(lab.study, build, night), NightNotes(**notes)
+    pages = dict(zip(lab.study.site_ids, write_site_reports(gathered), strict=True))
+    pages["study"] = write_study_page(gathered, said)
+    return night, pages | {"": write_night_sheet(gathered, said)}
 
 
 def told(page: Path) -> dict[str, Any]:
@@ -250,7 +260,8 @@ def test_no_participant_and_no_event_is_named(lab: Lab) -> None:
 def test_pages_stand_alone(busy: Lab) -> None:
     reports(busy, strangers=["<script>alert(1)</script>", "bad\udcff\u202ename"])
     pages = list((busy.folder / "reports").rglob("*.html"))
-    assert len(pages) == 10  # three sites, three lists of nights, three of the checks, the night sheet
+    # three sites, three lists of nights, three of the checks, the study, its list of nights, the night sheet
+    assert len(pages) == 12
     for path in pages:
         page = Page(path)
         assert path.stat().st_size < MEGABYTE
@@ -268,7 +279,7 @@ def test_pages_stand_alone(busy: Lab) -> None:
 
 
 def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
-    reports(busy, unfinished=[("site-b", "x.part")], steps=[StepSeconds("build", 1.5)])
+    reports(busy, unfinished=[("site-b", "x.part")], steps=[Took("build", 1.5, 200.0)])
     folder = Path(twin.__file__).parent
     for name in twin.PUBLISHED:
         assert (folder / name).read_text("utf-8") == twin.schema(name), (
@@ -277,13 +288,14 @@ def test_json_keeps_to_its_published_schema(busy: Lab) -> None:
     site = json.loads((folder / "report.schema.json").read_bytes())
     for path in (busy.folder / "reports").rglob("report.json"):
         jsonschema.validate(json.loads(path.read_bytes()), site)
-    night = json.loads((folder / "night.schema.json").read_bytes())
-    jsonschema.validate(json.loads((busy.folder / "reports/night.json").read_bytes()), night)
+    for name, schema in (("night.json", "night"), ("study/2026-04-04-000007/study.json", "study")):
+        told = json.loads((busy.folder / "reports" / name).read_bytes())
+        jsonschema.validate(told, json.loads((folder / f"{schema}.schema.json").read_bytes()))
 
 
 def test_same_marts_same_bytes(busy: Lab) -> None:
     def written() -> dict[str, bytes]:
-        reports(busy, steps=[StepSeconds("build", 1.5)])
+        reports(busy, steps=[Took("build", 1.5, 200.0)])
         return {
             str(path): path.read_bytes() for path in (busy.folder / "reports").rglob("*") if path.is_file()
         }
@@ -298,8 +310,9 @@ def test_night_sheet_has_a_line_per_site_and_what_needs_a_human(busy: Lab) -> No
         busy,
         unfinished=[("site-b", "copying.ndjson.part")],
         strangers=["site-x"],
-        steps=[StepSeconds("build marts", 2.5)],
-        remarks=["The disk is nearly full."],
+        steps=[Took("build marts", 2.5, 200.0)],
+        missed=[date(2026, 4, 3)],
+        hooks=["A message could not be sent."],
     )
     words = Page(pages[""]).words
     assert "2 of 3 sites delivered and 1 has never delivered." in words
@@ -307,17 +320,107 @@ def test_night_sheet_has_a_line_per_site_and_what_needs_a_human(busy: Lab) -> No
         "has never delivered",
         "copying.ndjson.part",
         "site-x",
-        "build marts 2.50",
-        "The disk is nearly full.",
+        "build marts 2.50 200",
+        "1 night did not run: 3 Apr 2026",
+        "A message could not be sent.",
     ):
         assert part in words, part
     sheet = json.loads((busy.folder / "reports/night.json").read_bytes())
     assert [line["site_id"] for line in sheet["lines"]] == ["site-a", "site-b", "site-c"]
-    assert sheet["needs"][0]["text"] == "The disk is nearly full."
+    assert [need["kind"] for need in sheet["needs"]] == [
+        "missed_night",
+        "hook_failed",
+        "unreadable",
+        "never_delivered",
+        "unfinished",
+        "stranger",
+    ]
     assert ("site-a", "1 file could not be read tonight.") in [
         (n["site_id"], n["text"]) for n in sheet["needs"]
     ]
     assert night.name in Page(busy.folder / "reports/site-a/index.html").words
+
+
+def study_json(lab: Lab, night: NightId) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (lab.folder / "reports/study" / night.name / "study.json").read_bytes()
+    )
+    return found
+
+
+def test_study_page_puts_the_sites_side_by_side(busy: Lab) -> None:
+    night, pages = reports(busy)
+    found, page = study_json(busy, night), Page(pages["study"])
+    assert [row["site_id"] for row in found["sites"]] == busy.study.site_ids
+    own = [told(pages[site]) for site in busy.study.site_ids]
+    for row, report in zip(found["sites"], own, strict=True):
+        assert (row["checks"], row["total"]) == (report["checks"], report["total"])
+        assert row["open"]["tonight"] == report["changes"]["findings_total"]  # the first night tells all
+    for place, kind in enumerate(found["checks"]):
+        assert kind["checks"] == sum(report["checks"][place]["checks"] for report in own)
+        assert sum(kind["outcomes"].values()) == kind["checks"]
+    for name in ("sent", "accepted", "already_had", "held_back", "files"):
+        assert found["total"][name] == sum(report["total"][name] for report in own)
+    assert "28 sent = 20 accepted + 6 already had + 2 held back ✓ balances" in page.words
+    assert "SIMULATED DATA" in page.words
+    assert "site-c no readable delivery so far" in page.words
+
+
+def test_study_page_never_mixes_outcomes(busy: Lab) -> None:
+    night, _ = reports(busy)
+    found = study_json(busy, night)
+    codes_found = {one["code"]: one for one in found["codes"]}
+    assert all(sum(one["sites"].values()) == 3 for one in found["codes"])
+    assert codes_found["SITE_SILENT"]["named"] == ["site-c"]
+    # Site c has no line: nothing could break there, and nothing passed.
+    out_of_range = codes_found["ANSWER_OUT_OF_RANGE"]
+    assert out_of_range["sites"] == {"fail": 1, "pass": 1, "not_applicable": 1, "warn": 0, "crashed": 0}
+    silent = found["sites"][2]
+    assert {row["outcomes"]["pass"] for row in silent["checks"]} == {0}
+    assert silent["timeliness"]["days_median"] is None
+    assert [point["place"] for point in found["funnels"][0]["points"]] == ["inside", "too_few", "nothing"]
+
+
+def test_study_page_links_pictures_only_if_they_are_there(busy: Lab) -> None:
+    night, pages = reports(busy)
+    assert "pictures.html" not in pages["study"].read_text()
+    pictures = busy.folder / "reports/study" / night.name / "pictures.html"
+    pictures.write_text("<p>")
+    reports(busy)
+    pictures.unlink()
+    assert 'href="pictures.html"' in pages["study"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("n", "of", "where"),
+    [(0, 0, "nothing"), (9, 19, "too_few"), (10, 100, "inside"), (20, 100, "high"), (2, 300, "low")],
+)
+def test_places_in_the_funnel(n: int, of: int, where: str) -> None:
+    """Of 1,000 one in ten; one standard error is 0.03 at 100 and 0.017 at 300, limits are 3.09 of them."""
+    assert study_pages.where_stands(n, of, 100, 1000, 20) == where
+
+
+@pytest.mark.parametrize(
+    ("days", "as_of", "found"),
+    [
+        ((), 9, (None, None, False)),
+        ((1,), None, (None, None, False)),
+        ((1,), 8, (7, None, False)),  # its habit is not known: seven days are allowed
+        ((1,), 9, (8, None, True)),
+        ((1, 2), 9, (7, None, False)),
+        ((1, 2, 3), 5, (2, 1.0, False)),
+        ((1, 2, 3), 6, (3, 1.0, True)),
+        ((1, 8, 15), 29, (14, 7.0, False)),  # twice its week
+        ((1, 8, 15), 30, (15, 7.0, True)),
+        ((15, 1, 8, 8, 1), 30, (15, 7.0, True)),  # any order, several files on a day
+        ((1, 2, 20), 25, (5, 9.5, False)),
+    ],
+)
+def test_how_long_a_site_may_be_silent(
+    days: tuple[int, ...], as_of: int | None, found: tuple[int | None, float | None, bool]
+) -> None:
+    stamps = [f"2026-03-{day:02}T02:00:00+00:00" for day in days]
+    assert silence(stamps, as_of and f"2026-03-{as_of:02}T01:00:00+00:00", 7) == found
 
 
 def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
@@ -330,6 +433,17 @@ def test_a_site_that_breaks_its_habit_is_late(lab: Lab) -> None:
     lab.night()
     _, pages = reports(lab)
     assert told(pages["site-a"])["verdict"]["level"] == "late"
+    (card,) = [card for card in told(pages["site-a"])["todo"] if card["code"] == "SITE_LATE"]
+    assert (card["outcome"], card["figure"], card["words"]) == ("warn", "1", "of 1 delivery that is due")
+    assert lab.rows("select site_id, outcome from quality.finding where code = 'SITE_LATE' order by all") == [
+        ("site-a", "warn"),
+        ("site-b", "pass"),
+        ("site-c", "not_applicable"),
+    ]
+    assert (
+        "site-a last delivery on 4 April 2026, 21 days ago; until then about every 7 days"
+        in Page(pages["study"]).words
+    )
     assert "last delivery on 4 April 2026, 21 days ago" in Page(pages[""]).words
 
 
@@ -340,11 +454,29 @@ def test_nights_are_listed_newest_first(lab: Lab) -> None:
         lab.night()
         names.append(reports(lab)[0].name)
         lab.clock += timedelta(days=7)
-    (lab.folder / "reports/site-a" / names[0] / "report.json").write_text("{")
+    (lab.folder / "reports/site-a" / names[0] / "findings.json").write_text("{")
     reports(lab)
-    page = Page(lab.folder / "reports/site-a/index.html")
-    assert [a["href"] for a in page.all("a")][1:] == [f"{name}/index.html" for name in reversed(names)]
-    assert "no summary" in page.words
+    for where in ("site-a", "study"):
+        page = Page(lab.folder / "reports" / where / "index.html")
+        listed = [a["href"] for a in page.all("a") if (a["href"] or "").startswith("2026")]
+        assert list(dict.fromkeys(listed)) == [f"{name}/index.html" for name in reversed(names)], where
+    words = Page(lab.folder / "reports/site-a/index.html").words
+    assert words.count("no summary") == 1
+    assert words.count("✓ accepted Accepted in full. 1 1 0 0") == 2
+
+
+def test_ten_years_of_nights_stay_one_small_page(busy: Lab) -> None:
+    night, _ = reports(busy)
+    gathered = gather(busy.study, current(busy.study) or Path(), night)
+    made = gathered.sites[0]
+    nights = {f"2026-01-01-{nth:06}": made.record.said for nth in range(1, 3651)}
+    sites = nights_page(made.report, nights)
+    past = PastNight("", 1, "12 of 12 sites delivered.", 12, 1000, 10, 100, 2)
+    report = study_report(busy.study, sheet_of(gathered, NightNotes()), gathered.sites)
+    everything = study_nights_page(report, [replace(past, night=f"2026-01-01-{n:06}") for n in range(3650)])
+    for page in (sites, everything):
+        assert len(page.encode()) < MEGABYTE
+        assert page.count('/index.html">2026-01-01-') == 3650
 
 
 def test_study_without_any_delivery(lab: Lab) -> None:
@@ -371,10 +503,10 @@ def test_a_receipt_that_does_not_balance_gets_no_tick(lab: Lab) -> None:
     with duckdb.connect(str(build)) as duck:
         duck.execute("update quality.receipt set held_back = 5")
     night = night_of(build)
-    page = Page(write_site_reports(lab.study, build, night, sites=["site-a"])[0])
+    page = Page(write_site_reports(gather(lab.study, build, night, sites=["site-a"]))[0])
     assert "✗ does not balance" in page.words
     assert "✓ balances" not in page.words
-    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    sheet = Page(write_night_sheet(gather(lab.study, build, night), NightNotes()))
     assert "does not balance" in sheet.words
 
 
@@ -385,7 +517,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
         duck.execute(
             "insert into quality.finding select 'site-a', code, 'field-' || repeat('x', 40) || n, 'line', 'conformance', "
             "'error', 'fail', n, 20000, '2026-03-14T02:00:00+00:00', '2026-03-14T02:00:00+00:00' "
-            "from range(5000) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
+            "from range(16667) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
         )
         duck.execute(
             "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', "
@@ -395,13 +527,47 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
             "insert into quality.completeness select 'site-a', 'wai_client', n, 10, n % 11, 0, 0, 10 - n % 11, 0, 0, 0 "
             "from range(0, 9999) r(n)"
         )
-    (page,) = write_site_reports(lab.study, build, night_of(build), sites=["site-a"])
+    night, pages = reports(lab)
+    page = pages["site-a"]
     assert page.stat().st_size < MEGABYTE
     assert (page.parent / "report.json").stat().st_size < MEGABYTE
     words = Page(page).words
-    assert "and 4,994 more" in words
+    assert "and 16,661 more" in words
     assert "20 of 3,000, those with trouble first" in words
     assert len(told(page)["completeness"]["bands"]) <= 12
+    # More than 50,000 findings: the study page counts them and names none.
+    assert pages["study"].stat().st_size < MEGABYTE
+    first, *others = study_json(lab, night)["sites"]
+    assert first["open"]["tonight"] > 50_000
+    assert [row["open"]["tonight"] for row in others] == [1, 1]
+    assert "field-x" not in pages["study"].read_text() + (lab.folder / "reports/index.html").read_text()
+
+
+def test_of_nothing_and_of_little_no_share_is_said(lab: Lab) -> None:
+    """A site that never delivered, one whose only file is empty, one with three sessions."""
+    lab.drop("site-b", "empty.ndjson", b"")
+    lab.drop("site-c", "few.ndjson", [client(), *(session(n) for n in (1, 2, 3)), rating(1, 3)])
+    lab.night()
+    night, pages = reports(lab)
+    for site in ("site-a", "site-b"):
+        page = Page(pages[site])
+        assert not re.search(r"(?<![\d.,])(0|100) %", page.words), site
+        assert all(row["outcomes"]["pass"] == 0 for row in told(pages[site])["checks"] if site == "site-a")
+        assert {share["place"] for share in told(pages[site])["shares"]} == {"nothing"}
+        assert "nothing can be said about completeness" in page.words
+    few = Page(pages["site-c"])
+    assert not re.search(r"(?<![\d.,])(0|100) %", few.words)
+    assert "1 of 6 expected forms are in use" in few.words
+    assert "too few due to judge" in few.words
+    assert {share["place"] for share in told(pages["site-c"])["shares"]} == {"too_few"}
+    everything = Page(pages["study"]).words
+    assert not re.search(r"(?<![\d.,])(0|100) %", everything)
+    assert "Not drawn: lines held back (none of 5 lines)" in everything
+    assert {one["site_id"]: one["total"]["sent"] for one in study_json(lab, night)["sites"]} == {
+        "site-a": 0,
+        "site-b": 0,
+        "site-c": 5,
+    }
 
 
 def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab: Lab) -> None:
@@ -415,19 +581,19 @@ def test_expectations_show_as_words_and_a_crash_is_no_finding_about_the_site(lab
             "('site-a', 'CHECK_CRASHED', 'other', 'mart', 'conformance', 'warn', 'crashed', 0, 0, null, null)"
         )
     night = night_of(build)
-    (page,) = write_site_reports(lab.study, build, night, sites=["site-a"])
+    (page,) = write_site_reports(gather(lab.study, build, night, sites=["site-a"]))
     todo = {card["code"]: card for card in told(page)["todo"]}
     assert (todo["EXPECTATION_FAILED"]["n"], todo["EXPECTATION_FAILED"]["words"]) == (1, "of 3 expectations")
     assert "A row of marts.session is empty in a column that must be filled. 1 of 4 rows" in Page(page).words
     assert todo["CHECK_CRASHED"]["outcome"] == "crashed"
     assert told(page)["checks"][0]["outcomes"]["crashed"] == 1
-    sheet = Page(write_night_sheet(lab.study, build, night, notes=NightNotes()))
+    sheet = Page(write_night_sheet(gather(lab.study, build, night), NightNotes()))
     assert "for which a check could not be run" in sheet.words
 
 
 def test_wrong_night_and_wrong_site_are_refused(lab: Lab) -> None:
     build = lab.build().path
     with pytest.raises(ValueError, match="holds night no-delivery-000000"):
-        write_site_reports(lab.study, build, NightId("2026-01-01-000001", 1, "0" * 64))
+        gather(lab.study, build, NightId("2026-01-01-000001", 1, "0" * 64))
     with pytest.raises(ValueError, match="no sites of the study: site-z"):
-        write_site_reports(lab.study, build, night_of(build), sites=["site-z"])
+        gather(lab.study, build, night_of(build), sites=["site-z"])

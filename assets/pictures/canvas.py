@@ -57,11 +57,12 @@ class Picture:
 
 
 @contextmanager
-def figure(height: float) -> Iterator[Figure]:
-    """A figure as wide as the page, to be drawn on while the settings hold.
+def figure(height: float, width: float = WIDTH) -> Iterator[Figure]:
+    """A figure, by default as wide as the page, to be drawn on while the settings hold.
 
     Args:
         height: inches.
+        width: inches.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -79,7 +80,7 @@ def figure(height: float) -> Iterator[Figure]:
         "legend.frameon": False,
     }
     with mpl.rc_context(settings):
-        drawn = Figure(figsize=(WIDTH, height), facecolor="none")
+        drawn = Figure(figsize=(width, height), facecolor="none")
         FigureCanvasSVG(drawn)
         yield drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -11,6 +12,7 @@ from dyadlog.assets.quality.record import Record
 from dyadlog.assets.quality.words import counted, day, listing, number, sentence
 
 LISTED = 500
+WEEK, MONTH = 7, 30
 
 _NAMES: dict[Status, str] = {
     "new": "new",
@@ -29,6 +31,34 @@ _CAUSES = {
 
 
 @dataclass(frozen=True)
+class Ages:
+    """Open findings by how long they have been open; those that are answered or could not be checked stand apart.
+
+    Args:
+        tonight: new or back again tonight.
+        week: open for up to seven days.
+        month: for up to thirty.
+        longer: for more than thirty.
+        unchecked: were open, and tonight their check could not be run.
+        answered: the site has answered, and the answer holds.
+        oldest_days: days of the oldest of the first four; null if there is none.
+    """
+
+    tonight: int
+    week: int
+    month: int
+    longer: int
+    unchecked: int
+    answered: int
+    oldest_days: int | None
+
+    @property
+    def waiting(self) -> int:
+        """Findings that wait for somebody."""
+        return self.tonight + self.week + self.month + self.longer
+
+
+@dataclass(frozen=True)
 class Changes:
     """Findings over the nights.
 
@@ -38,6 +68,7 @@ class Changes:
         lost: nights whose record cannot be read; they are left out.
         counts: reason codes by standing; of the resolved ones those of tonight.
         by_rules: findings that changed because the rules did.
+        ages: open findings by age.
         words: the same in a sentence.
         findings: findings that are, or lately were, open.
         findings_total: number of these.
@@ -48,6 +79,7 @@ class Changes:
     lost: list[str]
     counts: dict[Status, int]
     by_rules: int
+    ages: Ages
     words: str
     findings: list[Life]
     findings_total: int
@@ -68,10 +100,27 @@ def changes(found: Sequence[Life], earlier: Sequence[Record], lost: list[str]) -
         lost=lost,
         counts=counts,
         by_rules=by_rules,
+        ages=ages(found),
         words=_words(counts, earlier, by_rules),
         findings=list(found[:LISTED]),
         findings_total=len(found),
     )
+
+
+def ages(found: Sequence[Life]) -> Ages:
+    """Open findings by age."""
+    count = Counter(_age(one) for one in found if one.status != "resolved")
+    waiting = [one.days_open for one in found if one.status in ("new", "reopened", "persisting")]
+    names = ("tonight", "week", "month", "longer", "unchecked", "answered")
+    return Ages(**{name: count[name] for name in names}, oldest_days=max(waiting, default=None))
+
+
+def _age(one: Life) -> str:
+    if one.status in ("acknowledged", "unknown"):
+        return "answered" if one.status == "acknowledged" else "unchecked"
+    if one.status in ("new", "reopened"):
+        return "tonight"
+    return "week" if one.days_open <= WEEK else "month" if one.days_open <= MONTH else "longer"
 
 
 def of_code(own: Sequence[Life]) -> Status:

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import duckdb
 
-from dyadlog.assets.quality.words import days_between, plain
+from dyadlog.assets.quality.words import plain
+from dyadlog.assets.warehouse.silence import silence
 
 Outcome = Literal["pass", "warn", "fail", "not_applicable", "crashed"]
 Category = Literal["conformance", "completeness", "plausibility"]
@@ -221,18 +220,13 @@ class Habit:
         last_received_at: newest delivery of a readable file, if any.
         days_since: days from there to the night.
         usual_days: median days between its delivery days, if there were at least three.
+        is_late: silent for longer than is usual for it (SITE_LATE).
     """
 
     last_received_at: str | None
     days_since: int | None
     usual_days: float | None
-
-    @property
-    def is_late(self) -> bool:
-        """Silent for more than twice its own usual interval, and for more than two days."""
-        if self.days_since is None or self.usual_days is None:
-            return False
-        return self.days_since > max(2.0, 2 * self.usual_days)
+    is_late: bool
 
 
 @contextmanager
@@ -352,11 +346,8 @@ def read_timeliness(duck: duckdb.DuckDBPyConnection, site_id: str) -> Timeliness
     return Timeliness(*rows[0]) if rows else Timeliness(0, 0, None, None)
 
 
-def habit(files: Sequence[File], as_of: str | None) -> Habit:
+def habit(files: Sequence[File], as_of: str | None, quiet_days: int) -> Habit:
     """How a site delivers, judged by its own past."""
-    days = sorted({file.received_at[:10] for file in files if file.outcome == "delivery"})
-    if not days or as_of is None:
-        return Habit(None, None, None)
-    last = max(file.received_at for file in files if file.outcome == "delivery")
-    gaps = [days_between(a, b) for a, b in pairwise(days)]
-    return Habit(last, days_between(last, as_of), float(median(gaps)) if len(gaps) > 1 else None)
+    readable = [file.received_at for file in files if file.outcome == "delivery"]
+    found = silence(readable, as_of, quiet_days)
+    return Habit(max(readable, default=None), *found)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Literal
 
 from dyadlog.assets.quality.facts import Account, Habit, Origin
+from dyadlog.assets.quality.notice import missed_words
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.verdict import Level
 from dyadlog.assets.quality.words import counted, day, listing, number, plain, sentence
@@ -13,14 +16,36 @@ from dyadlog.schemas.study import Study
 
 FORMAT = "dyadlog.night-sheet/1"
 FILES_NAMED = 5
+MODELS_LISTED = 12
+
+Kind = Literal[
+    "missed_night",
+    "failed_night",
+    "hook_failed",
+    "does_not_balance",
+    "not_checked",
+    "never_delivered",
+    "unreadable",
+    "all_held_back",
+    "late",
+    "unfinished",
+    "stranger",
+]
 
 
 @dataclass(frozen=True)
-class StepSeconds:
-    """How long one step of the night took."""
+class Took:
+    """What one step of the night took.
+
+    Args:
+        step: the step.
+        seconds: how long it took.
+        peak_megabytes: peak memory of the process up to its end, in MB; null if it was not looked at.
+    """
 
     step: str
     seconds: float
+    peak_megabytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,14 +63,20 @@ class NightNotes:
     Args:
         unfinished: site and name of files that are still being copied.
         strangers: names in `landing/` that are no site of the study.
-        steps: seconds per step, in order.
-        remarks: sentences about what else needs a human, without any value of a record.
+        steps: what each step took, in order.
+        models: what each model took.
+        missed: days of nights that should have run since the last one, and did not.
+        failed: nights that failed since one completed.
+        hooks: sentences about notifications that could not be sent, without any value of a record.
     """
 
     unfinished: Sequence[tuple[str, str]] = ()
     strangers: Sequence[str] = ()
-    steps: Sequence[StepSeconds] = ()
-    remarks: Sequence[str] = ()
+    steps: Sequence[Took] = ()
+    models: Sequence[Took] = ()
+    missed: Sequence[date] = ()
+    failed: int = 0
+    hooks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -90,10 +121,12 @@ class Need:
     """Something a human has to see to.
 
     Args:
+        kind: what it is about, as a code.
         site_id: the site; null if it is about none.
         text: what it is.
     """
 
+    kind: Kind
     site_id: str | None
     text: str
 
@@ -112,7 +145,9 @@ class NightSheet:
         needs: what needs a human, most urgent first.
         unfinished: files that are still being copied.
         strangers: names in landing/ that are no site of the study.
-        steps: seconds per step.
+        missed: days of nights that should have run since the one before, and did not.
+        steps: what each step took.
+        models: the models that took longest.
     """
 
     format: str
@@ -124,7 +159,9 @@ class NightSheet:
     needs: list[Need]
     unfinished: list[Unfinished]
     strangers: list[str]
-    steps: list[StepSeconds]
+    missed: list[str]
+    steps: list[Took]
+    models: list[Took]
 
 
 def night_sheet(study: Study, origin: Origin, reports: Sequence[SiteReport], notes: NightNotes) -> NightSheet:
@@ -139,10 +176,12 @@ def night_sheet(study: Study, origin: Origin, reports: Sequence[SiteReport], not
         origin=origin,
         headline=_headline(lines, origin),
         lines=lines,
-        needs=_needs(lines, unfinished, strangers, notes.remarks),
+        needs=_needs(lines, unfinished, strangers, notes),
         unfinished=unfinished,
         strangers=strangers,
+        missed=[night.isoformat() for night in notes.missed],
         steps=list(notes.steps),
+        models=sorted(notes.models, key=lambda took: -took.seconds)[:MODELS_LISTED],
     )
 
 
@@ -207,27 +246,40 @@ def _headline(lines: Sequence[Line], origin: Origin) -> str:
 
 
 def _needs(
-    lines: Sequence[Line], unfinished: Sequence[Unfinished], strangers: list[str], remarks: Sequence[str]
+    lines: Sequence[Line], unfinished: Sequence[Unfinished], strangers: list[str], notes: NightNotes
 ) -> list[Need]:
     """What needs a human, most urgent first."""
-    needs = [Need(None, plain(remark)) for remark in remarks]
+    needs = [Need("missed_night", None, missed_words(notes.missed))] if notes.missed else []
+    if notes.failed:
+        told = counted(notes.failed, "night")
+        needs.append(Need("failed_night", None, f"{told} failed since the last good one."))
+    needs += [Need("hook_failed", None, plain(text)) for text in notes.hooks]
     needs += [
-        Need(line.site_id, "The receipt does not balance; do not release data of this site.")
+        Need(
+            "does_not_balance",
+            line.site_id,
+            "The receipt does not balance; do not release data of this site.",
+        )
         for line in lines
         if not line.total.balances
     ]
     needs += [
-        Need(line.site_id, sentence(f"{counted(line.crashed, 'reason')} for which a check could not be run"))
+        Need(
+            "not_checked",
+            line.site_id,
+            sentence(f"{counted(line.crashed, 'reason')} for which a check could not be run"),
+        )
         for line in lines
         if line.crashed
     ]
     for line in lines:
-        needs += [Need(line.site_id, text) for text in _about(line)]
+        needs += [Need(kind, line.site_id, text) for kind, text in _about(line)]
     for site in sorted({file.site_id for file in unfinished}):
         told = _named([file.file_name for file in unfinished if file.site_id == site])
-        needs.append(Need(site, f"Not finished copying, left for the next night: {told}."))
+        needs.append(Need("unfinished", site, f"Not finished copying, left for the next night: {told}."))
     if strangers:
-        needs.append(Need(None, f"In landing/, but no site of study.yaml, so not read: {_named(strangers)}."))
+        told = _named(strangers)
+        needs.append(Need("stranger", None, f"In landing/, but no site of study.yaml, so not read: {told}."))
     return needs
 
 
@@ -236,19 +288,28 @@ def _named(names: Sequence[str]) -> str:
     return listing([f"“{name}”" for name in names[:FILES_NAMED]] + more)
 
 
-def _about(line: Line) -> list[str]:
-    told = []
+def _about(line: Line) -> list[tuple[Kind, str]]:
+    told: list[tuple[Kind, str]] = []
     if not line.total.files:
-        told.append("Has never delivered: ask whether the export is set up.")
+        told.append(("never_delivered", "Has never delivered: ask whether the export is set up."))
     elif line.total.rejected_files == line.total.files:
-        told.append("Has delivered, but no file could be read so far.")
+        told.append(("unreadable", "Has delivered, but no file could be read so far."))
     elif line.tonight.rejected_files:
-        told.append(sentence(f"{counted(line.tonight.rejected_files, 'file')} could not be read tonight"))
+        unread = counted(line.tonight.rejected_files, "file")
+        told.append(("unreadable", sentence(f"{unread} could not be read tonight")))
     if line.tonight.sent and line.tonight.held_back == line.tonight.sent:
-        told.append("Every line of tonight was held back: the export has probably changed.")
-    if line.is_late and line.habit.last_received_at and line.habit.usual_days:
         told.append(
-            f"Late: last delivery on {day(line.habit.last_received_at)}, {counted(line.habit.days_since or 0, 'day')} ago; "
-            f"until then about every {counted(round(line.habit.usual_days), 'day')}."
+            ("all_held_back", "Every line of tonight was held back: the export has probably changed.")
+        )
+    if line.is_late and line.habit.last_received_at:
+        silent = f"Late: last delivery on {day(line.habit.last_received_at)}, {counted(line.habit.days_since or 0, 'day')} ago"
+        usual = line.habit.usual_days
+        told.append(
+            (
+                "late",
+                f"{silent}; until then about every {counted(round(usual), 'day')}."
+                if usual
+                else f"{silent}.",
+            )
         )
     return told

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ from dyadlog.assets.quality.changes import note_words, spark, standing, why
 from dyadlog.assets.quality.chart import chart
 from dyadlog.assets.quality.completeness import in_words
 from dyadlog.assets.quality.facts import File
+from dyadlog.assets.quality.funnel import draw, standing_out
 from dyadlog.assets.quality.night import NightSheet
 from dyadlog.assets.quality.peers import Standing
+from dyadlog.assets.quality.record import Said
 from dyadlog.assets.quality.registry import asked, checks
 from dyadlog.assets.quality.site import SiteReport
+from dyadlog.assets.quality.study import PastNight, StudyReport
 from dyadlog.assets.quality.verdict import act_words, file_words
 from dyadlog.schemas.study import Study
 
@@ -35,15 +38,10 @@ FINDINGS_ON_PAGE = 80
 DIFFERING_ON_PAGE = 20
 LIVES_ON_PAGE = 60
 ACTS_ON_PAGE = 10
-
-
-@dataclass(frozen=True)
-class PastNight:
-    """One night in the list of a site's nights."""
-
-    name: str
-    verdict: str
-    todo: str
+CODES_ON_PAGE = 40
+SPARK_NIGHTS = 60
+# A year in full; older nights as links only.
+NIGHTS_ON_PAGE = 366
 
 
 def coded(text: str) -> Markup:
@@ -105,7 +103,7 @@ def _environment() -> Environment:
     return environment
 
 
-def to_json(report: SiteReport | NightSheet) -> str:
+def to_json(report: SiteReport | NightSheet | StudyReport) -> str:
     """The twin of the page for machines."""
     return json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
 
@@ -150,9 +148,27 @@ def _troubled_first(files: Sequence[File]) -> list[File]:
     return sorted(files, key=lambda f: (f.outcome != "rejected_file", -f.held_back, -f.commit_seq))
 
 
-def nights_page(report: SiteReport, nights: Sequence[PastNight]) -> str:
-    """The list of a site's nights."""
-    return render("nights.html.j2", report=report, origin=report.origin, nights=nights)
+def nights_page(report: SiteReport, nights: Mapping[str, Said | None]) -> str:
+    """The list of a site's nights.
+
+    Args:
+        report: tonight's report.
+        nights: all nights in short, by name; those whose record cannot be read are listed without words.
+    """
+    listed = sorted(nights.items(), key=lambda one: (int(one[0].rsplit("-", 1)[1]), one[0]), reverse=True)
+    return render(
+        "nights.html.j2",
+        report=report,
+        origin=report.origin,
+        nights=listed[:NIGHTS_ON_PAGE],
+        older=[name for name, _ in listed[NIGHTS_ON_PAGE:]],
+        waiting=[_waiting(said) for _, said in listed[:SPARK_NIGHTS]][::-1],
+    )
+
+
+def _waiting(said: Said | None) -> int | None:
+    """Reason codes that waited for somebody; None where it is not known."""
+    return said.to_correct + said.to_look_at + said.not_checked if said else None
 
 
 def checks_page(study: Study, report: SiteReport) -> str:
@@ -166,9 +182,36 @@ def checks_page(study: Study, report: SiteReport) -> str:
     )
 
 
-def night_page(sheet: NightSheet, linked: Sequence[str]) -> str:
-    """The night sheet; `linked` names the sites whose page of this night exists."""
-    return render("night.html.j2", sheet=sheet, origin=sheet.origin, linked=set(linked))
+def night_page(sheet: NightSheet, linked: Collection[str], study_page: str | None) -> str:
+    """The night sheet; `linked` names the sites whose page of this night exists, `study_page` where the study's is."""
+    return render("night.html.j2", sheet=sheet, origin=sheet.origin, linked=linked, study_page=study_page)
+
+
+def study_page(report: StudyReport, linked: Collection[str], pictures: bool) -> str:
+    """The page over all sites; `pictures` says whether the study's pictures of this night lie beside it."""
+    drawings = [(one, draw(one)) for one in report.funnels]
+    return render(
+        "study.html.j2",
+        report=report,
+        origin=report.origin,
+        linked=linked,
+        pictures=pictures,
+        codes=report.codes[:CODES_ON_PAGE],
+        late=[row for row in report.sites if row.is_late or row.habit.last_received_at is None],
+        funnels=[(one, Markup(drawn), standing_out(one.points)) for one, drawn in drawings if drawn],  # noqa: S704 - drawn by us from numbers, dates and ids of sites
+        undrawn=[one for one, drawn in drawings if not drawn],
+    )
+
+
+def study_nights_page(report: StudyReport, nights: Sequence[PastNight]) -> str:
+    """The list of the study's nights, newest first."""
+    return render(
+        "study_nights.html.j2",
+        report=report,
+        origin=report.origin,
+        nights=nights[:NIGHTS_ON_PAGE],
+        older=[one.night for one in nights[NIGHTS_ON_PAGE:]],
+    )
 
 
 def render(template: str, **values: Any) -> str:

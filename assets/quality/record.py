@@ -76,6 +76,37 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A night of a site in short.
+
+    Args:
+        level: verdict as a code.
+        headline: verdict in a few words.
+        files: files received on the day of the night.
+        sent: their lines.
+        accepted: those with something new and nothing refused.
+        already_had: those that say what is known already.
+        held_back: those that are held back.
+        to_correct: reason codes to correct that the site has not answered.
+        to_look_at: reason codes to look at, likewise.
+        not_checked: reason codes that could not be checked, likewise.
+        answered: reason codes that the site has answered.
+    """
+
+    level: str
+    headline: str
+    files: int
+    sent: int
+    accepted: int
+    already_had: int
+    held_back: int
+    to_correct: int
+    to_look_at: int
+    not_checked: int
+    answered: int
+
+
+@dataclass(frozen=True)
 class Record:
     """What a site was told on one night.
 
@@ -91,6 +122,7 @@ class Record:
         findings: all findings.
         answers: the site's answers.
         shares: shares by which sites are compared.
+        said: the night in short; null in records of before it was kept.
     """
 
     format: str
@@ -104,6 +136,7 @@ class Record:
     findings: list[Told]
     answers: list[Answer]
     shares: list[Share]
+    said: Said | None = None
 
 
 _READ = TypeAdapter(Record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -18,6 +18,7 @@ from dyadlog.assets.quality.facts import (
     Finding,
     Habit,
     Origin,
+    Outcome,
     Timeliness,
     account,
     habit,
@@ -30,8 +31,8 @@ from dyadlog.assets.quality.facts import (
 from dyadlog.assets.quality.groups import Line, doubts, group
 from dyadlog.assets.quality.life import lives
 from dyadlog.assets.quality.peers import Standing, read_bands, read_shares, standings
-from dyadlog.assets.quality.record import Record, read_answers, read_earlier, record, site_commit
-from dyadlog.assets.quality.todo import Card, KahnRow, cards, kahn
+from dyadlog.assets.quality.record import Record, Said, read_answers, read_earlier, record, site_commit
+from dyadlog.assets.quality.todo import Card, KahnRow, by_code, cards, kahn
 from dyadlog.assets.quality.verdict import Verdict, verdict
 from dyadlog.schemas.expectations import expected
 from dyadlog.schemas.study import Study
@@ -107,11 +108,21 @@ class SiteReport:
 
 @dataclass(frozen=True)
 class SiteFiles:
-    """What is written for a site: the report, the record of the night, and the table of what to correct."""
+    """What is written for a site.
+
+    Args:
+        report: its report.
+        record: what is kept of it.
+        corrections: the table of what to correct.
+        nights: all nights up to this one in short, by name; null where the record cannot be read.
+        codes: worst outcome of each reason code, for the study page.
+    """
 
     report: SiteReport
     record: Record
     corrections: str
+    nights: dict[str, Said | None]
+    codes: dict[str, Outcome]
 
 
 def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteFiles:
@@ -126,7 +137,7 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
     changed = changes(found, earlier, lost)
     todo = cards(findings, found, files, origin.as_of, says)
     tonight, total = account([f for f in files if f.tonight]), account(files)
-    habits = habit(files, origin.as_of)
+    habits = habit(files, origin.as_of, study.protocol.thresholds.quiet_days)
     table = corrections(duck, site_id)
     report = SiteReport(
         format=FORMAT,
@@ -156,7 +167,27 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
         timeliness=read_timeliness(duck, site_id),
         corrections=table.rows,
     )
-    return SiteFiles(report, told, table.text)
+    kept = replace(told, said=_said(report))
+    nights = dict.fromkeys(lost) | {night.night: night.said for night in [*earlier, kept]}
+    return SiteFiles(report, kept, table.text, nights, by_code(findings, files))
+
+
+def _said(report: SiteReport) -> Said:
+    """The night in short, for the list of the site's nights."""
+    open_cards = [card for card in report.todo if card.status != "acknowledged"]
+    return Said(
+        level=report.verdict.level,
+        headline=report.verdict.headline,
+        files=report.tonight.files,
+        sent=report.tonight.sent,
+        accepted=report.tonight.accepted,
+        already_had=report.tonight.already_had,
+        held_back=report.tonight.held_back,
+        to_correct=sum(card.outcome == "fail" for card in open_cards),
+        to_look_at=sum(card.outcome == "warn" for card in open_cards),
+        not_checked=sum(card.outcome == "crashed" for card in open_cards),
+        answered=len(report.todo) - len(open_cards),
+    )
 
 
 def _open_first(findings: Sequence[Finding]) -> list[Finding]:

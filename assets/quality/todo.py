@@ -22,6 +22,8 @@ CATEGORIES: tuple[Category, ...] = get_args(Category)
 # A page is for people and stays small: a code with thousands of fields shows the worst, and says how many there are.
 FIELDS_LISTED = 100
 
+SILENT = "SITE_SILENT"
+_WORST_FIRST: tuple[Outcome, ...] = (*OPEN, "pass", "not_applicable")
 _SCOPES = ("site", "file", "line", "fact", "session", "design", "mart")
 
 
@@ -184,8 +186,8 @@ def _card(
         n=n,
         of=of,
         exact=exact,
-        figure="none" if told.scope == "site" else number(n),
-        words=_words(code, told.scope, of, exact),
+        figure="none" if code == SILENT else number(n),
+        words=_words(code, of, exact),
         fields=fields[:FIELDS_LISTED],
         fields_total=len(fields),
         first_seen=first,
@@ -207,8 +209,8 @@ def _count(still: list[Finding], findings: Sequence[Finding]) -> tuple[int, int 
     return max(f.n_violated for f in still), max(known, default=None), False
 
 
-def _words(code: str, scope: str, of: int | None, exact: bool) -> str:
-    if scope == "site":
+def _words(code: str, of: int | None, exact: bool) -> str:
+    if code == SILENT:
         return "readable files so far"
     one, many = codes()[code].unit
     unit = f"of {number(of)} {one if of == 1 else many}" if of is not None else many
@@ -239,21 +241,38 @@ def _since(
     return f"{told} Last seen in a file of {day(last)}{later}."
 
 
-def kahn(findings: Sequence[Finding], files: Sequence[File]) -> list[KahnRow]:
-    """Checks by category and outcome.
+def _unbroken(findings: Sequence[Finding], files: Sequence[File]) -> dict[str, Outcome]:
+    """Outcome of the rules about files or lines that left no finding.
 
-    A rule about files or lines leaves a finding only if it was broken. It passed if there were readable files,
-    or lines, to look at, and was not applicable if there were none.
+    Such a rule leaves one only if it was broken. It passed if there were readable files, or lines, to look at, and was
+    not applicable if there were none.
     """
     seen = {finding.code for finding in findings}
     read = sum(file.outcome != "rejected_file" for file in files)
     looked_at = {"file": read, "line": sum(file.lines for file in files)}
+    return {
+        name: "pass" if looked_at[code.scope] else "not_applicable"
+        for name, code in codes().items()
+        if code.scope in looked_at and name not in seen
+    }
+
+
+def by_code(findings: Sequence[Finding], files: Sequence[File]) -> dict[str, Outcome]:
+    """The worst outcome of each reason code at a site; `not_applicable` only if nothing could be looked at."""
+    found = _unbroken(findings, files)
+    for finding in findings:
+        worst = min(found.get(finding.code, finding.outcome), finding.outcome, key=_WORST_FIRST.index)
+        found[finding.code] = worst
+    return found
+
+
+def kahn(findings: Sequence[Finding], files: Sequence[File]) -> list[KahnRow]:
+    """Checks by category and outcome."""
     outcomes = {category: Counter[Outcome]() for category in CATEGORIES}
     for finding in findings:
         outcomes[finding.kahn][finding.outcome] += 1
-    for name, code in codes().items():
-        if code.scope in looked_at and name not in seen:
-            outcomes[code.kahn]["pass" if looked_at[code.scope] else "not_applicable"] += 1
+    for name, outcome in _unbroken(findings, files).items():
+        outcomes[codes()[name].kahn][outcome] += 1
     return [
         KahnRow(category, sum(counts.values()), {outcome: counts[outcome] for outcome in OUTCOMES})
         for category, counts in outcomes.items()

@@ -1,4 +1,4 @@
-"""The JSON Schemas of `report.json`, `findings.json` and `night.json`, made from the dataclasses that they are.
+"""The JSON Schemas of `report.json`, `findings.json`, `night.json`, `study.json` and of messages, made from the dataclasses that they are.
 
 The files `*.schema.json` beside this one are what is published; `python -m dyadlog.assets.quality.twin`
 writes them anew, and a test sees to it that they are up to date.
@@ -21,9 +21,11 @@ from dyadlog.assets.quality import (
     groups,
     life,
     night,
+    notice,
     peers,
     record,
     site,
+    study,
     todo,
     verdict,
 )
@@ -32,10 +34,27 @@ PUBLISHED: dict[str, tuple[type, str, str]] = {
     "report.schema.json": (site.SiteReport, "Dyadlog site report", site.FORMAT),
     "findings.schema.json": (record.Record, "Dyadlog findings of a night", record.FORMAT),
     "night.schema.json": (night.NightSheet, "Dyadlog night sheet", night.FORMAT),
+    "notice.schema.json": (notice.Notice, "Dyadlog message about a night", notice.FORMAT),
+    "study.schema.json": (study.StudyReport, "Dyadlog study report", study.FORMAT),
 }
 
 _ARGUMENT = re.compile(r"^    (?:    )?(\w+): (.+)$", re.MULTILINE)
-_MODULES = (changes, chart, completeness, facts, groups, life, night, peers, record, site, todo, verdict)
+_MODULES = (
+    changes,
+    chart,
+    completeness,
+    facts,
+    groups,
+    life,
+    night,
+    notice,
+    peers,
+    record,
+    site,
+    study,
+    todo,
+    verdict,
+)
 
 
 def schema(name: str) -> str:

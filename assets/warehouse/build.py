@@ -89,7 +89,7 @@ def load(
         commits = [commit for commit in commits if commit.receipt.site_id in sites]
     inputs.load_log(duck, log, commits)
     inputs.load_study(duck, study, sites)
-    inputs.load_checks(duck)
+    inputs.load_checks(duck, study, commits)
     for layer in LAYERS:
         duck.execute(f"create schema {layer}")
 

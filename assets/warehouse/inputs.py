@@ -14,6 +14,7 @@ from dyadlog.assets.event_log.records import KINDS, Commit
 from dyadlog.assets.event_log.rows import counts_sql, places, repeated_sql, rows_sql
 from dyadlog.assets.event_log.standing import released, voided
 from dyadlog.assets.warehouse import alliance_inputs, judging_inputs
+from dyadlog.assets.warehouse.silence import silences
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.protocol import Every, Measure
 from dyadlog.schemas.study import Study
@@ -92,6 +93,7 @@ TABLES: dict[str, Columns] = {
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
     "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
     | {"n_violated": pl.Int64, "n_denominator": pl.Int64, "verdict": pl.String},
+    "checks.silence": {"site_id": pl.String, "n_violated": pl.Int64, "n_denominator": pl.Int64},
 }
 
 
@@ -266,10 +268,11 @@ def _interviews(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-def load_checks(duck: duckdb.DuckDBPyConnection) -> None:
-    """Make the empty table that the expectations fill."""
+def load_checks(duck: duckdb.DuckDBPyConnection, study: Study, commits: Sequence[Commit]) -> None:
+    """Make the tables of what models cannot find: which sites are late, and the empty one that the expectations fill."""
     duck.execute("create schema checks")
     _load(duck, "checks.expectation", [])
+    _load(duck, "checks.silence", silences(study, commits))
 
 
 def _measure(measure: Measure) -> dict[str, Any]:

@@ -13,6 +13,8 @@ found as (
   select site_id, code, subject, n_violated, n_denominator, first_seen, last_seen, verdict from intermediate.found
   union all
   select site_id, code, subject, n_violated, n_denominator, null, null, verdict from checks.expectation
+  union all
+  select site_id, 'SITE_LATE', '', n_violated, n_denominator, null, null, null from checks.silence
 )
 
 select
