@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from dyadlog.orchestration import steward_commands
+from dyadlog.orchestration import quality_commands, steward_commands
 from dyadlog.orchestration.steward_commands import HERE, StudyOption
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Event-sourced research data platform for multi-site psychotherapy process studies.",
-    epilog="Start with:  dyadlog init my-study --example quickstart   then   dyadlog night -s my-study",
+    epilog="Start with:  dyadlog init study --example quickstart; dyadlog night -s study",
 )
 
 AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
@@ -243,6 +243,7 @@ app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_com
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
 app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
 app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
+app.command("expectations", epilog=quality_commands.EXPECTATIONS_EXAMPLE)(quality_commands.expectations)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
