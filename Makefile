@@ -2,14 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
+SITE ?= site-01
 
-.PHONY: night test test-long recovery soak check fix docs bench lock clean
+.PHONY: night test test-long recovery soak check check-file fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
 night: .venv/.ready  ## one night on the example study; prints where marts and reports are
 	@test -e $(STUDY)/study.yaml || $(BIN)/dyadlog init $(STUDY) --example quickstart
 	@$(BIN)/dyadlog night -s $(STUDY)
+
+check-file: .venv/.ready  ## the check of one site as one file: make check-file STUDY=my-study SITE=site-01
+	$(BIN)/dyadlog check-file $(SITE) -s $(STUDY) -o build/dyadlog-check.py
 
 test: .venv/.ready check  ## lint, types, then all quick tests
 	$(BIN)/pytest -q -n 2 --dist worksteal

@@ -31,9 +31,14 @@ AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the an
 
 
 def main() -> None:
-    """Entry point: errors that people can mend are shown without a traceback."""
+    """Entry point."""
+    run_app(app)
+
+
+def run_app(commands: typer.Typer) -> None:
+    """Run a command line: errors that people can mend are shown without a traceback."""
     try:
-        app(standalone_mode=True)
+        commands(standalone_mode=True)
     except StudyError as error:
         _complain(*error.problems)
         sys.exit(MISTAKE)
@@ -130,28 +135,8 @@ def night(study: StudyOption = HERE) -> None:
         screen.summary(worked=worked)
 
 
-@app.command(epilog="Example:  dyadlog check my-export.csv -s study.yaml --site site-01")
-def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files as they would be delivered.")],
-    study: Annotated[
-        Path, typer.Option("--study", "-s", metavar="STUDY_YAML", help="study.yaml or its folder.")
-    ] = HERE,
-    site: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="The site; by default the name of the file's folder, or the only site of the study."
-        ),
-    ] = None,
-) -> None:
-    """Check files before sending them.
-
-    The same checks, codes and words as at the centre.
-    """
-    from dyadlog.orchestration.check import check_files
-    from dyadlog.schemas.study import read_study
-
-    if not check_files(read_study(study), files, site):
-        raise typer.Exit(NEEDS_A_HUMAN)
+app.command("check", epilog=quality_commands.CHECK_EXAMPLE)(quality_commands.check)
+app.command("check-file", epilog=quality_commands.CHECK_FILE_EXAMPLE)(quality_commands.check_file)
 
 
 @app.command(

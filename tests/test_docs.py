@@ -10,7 +10,7 @@ from dyadlog.assets.quality import registry
 from dyadlog.assets.warehouse.models import models
 from dyadlog.assets.warehouse.pages import pages
 from dyadlog.schemas.codes import codes
-from dyadlog.schemas.study import Thresholds
+from dyadlog.schemas.protocol import Thresholds
 
 ROOT = Path(__file__).parents[1]
 

@@ -58,6 +58,26 @@ def write_site_reports(
         return [_write_site(study, site_report(duck, study, origin, site_id)) for site_id in chosen]
 
 
+def write_check(study: Study, build: Path, site_id: str, folder: Path) -> Path:
+    """Write the page of files that were not sent yet, with what lies beside it, into a folder of its own.
+
+    Args:
+        study: the protocol.
+        build: marts of these files alone.
+        site_id: the site.
+        folder: where.
+
+    Returns:
+        the page.
+    """
+    with opened(build) as duck:
+        made = site_report(duck, study, read_origin(duck), site_id, before_sending=True)
+    _put(folder / CORRECTIONS, made.corrections)
+    _put(folder / "report.json", to_json(made.report))
+    _put(folder / "checks.html", checks_page(study, made.report))
+    return _put(folder / "index.html", site_page(made.report, study.protocol.thresholds.peers_sites))
+
+
 def write_night_sheet(study: Study, build: Path, night: NightId, *, notes: NightNotes) -> Path:
     """Write `reports/index.html` and `reports/night.json`: one line per site, and what needs a human.
 

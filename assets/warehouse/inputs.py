@@ -25,7 +25,7 @@ Columns = Mapping[str, Any]
 
 _FORM: Columns = {"instrument": pl.String, "version": pl.String}
 _ENDS: Columns = {"answer_min": pl.Decimal(18, 12), "answer_max": pl.Decimal(18, 12)}
-_RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
+_RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256", "verdict_digest")
 _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
 
 _WHOLE_THRESHOLDS = (
@@ -136,7 +136,7 @@ def load_log(duck: duckdb.DuckDBPyConnection, log: EventLog, commits: Sequence[C
         "log.commit",
         [
             _told(c)
-            | {name: getattr(c.receipt, name) for name in ("file_bytes", "file_sha256")}
+            | {name: getattr(c.receipt, name) for name in ("file_bytes", "file_sha256", "verdict_digest")}
             | dict(zip(("released_accepted", "released_duplicate"), since.get(c.seq, (0, 0)), strict=True))
             | {"voided_in": gone.get(c.seq)}
             for c in commits
