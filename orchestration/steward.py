@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dyadlog.assets.event_log.log import EventLog
-from dyadlog.assets.intake.receive import at_work, open_log, open_quarantine, utc_now
+from dyadlog.assets.intake.receive import at_work, open_block_list, open_log, open_quarantine, utc_now
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study
@@ -53,6 +53,7 @@ def release_lines(study: Study, site_id: str | None, by: str, why: str) -> bool:
             study,
             log,
             open_quarantine(study),
+            open_block_list(study),
             by=by,
             why=why,
             site_id=site_id,

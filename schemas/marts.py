@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +53,7 @@ class Table(Strict):
     python: str | None = None
     columns: dict[str, Column]
 
+    @cached_property
     def frame_schema(self) -> pa.DataFrameSchema:
         """The contract as a Pandera schema for polars frames."""
         return pa.DataFrameSchema(

@@ -12,13 +12,14 @@ import pytest
 from dyadlog.assets.event_log.history import head_at, history
 from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.event_log.verify import verify
-from dyadlog.assets.intake.receive import at_work, open_log, open_quarantine, open_witness
+from dyadlog.assets.intake.receive import at_work, open_block_list, open_log, open_quarantine, open_witness
 from dyadlog.assets.intake.release import release_held
 from dyadlog.assets.intake.void import void
 from dyadlog.assets.warehouse.build import build_all
 from dyadlog.assets.warehouse.explain import explain
 from dyadlog.schemas.errors import UserError
 from tests.conftest import STUDY, Lab, client, phq, session
+from tests.test_erasure import take_out
 from tests.test_report import Page, reports
 
 
@@ -32,6 +33,7 @@ class Steward(Lab):
                 self.study,
                 log,
                 open_quarantine(self.study),
+                open_block_list(self.study),
                 by="A. Bee",
                 why="the rules were wrong",
                 site_id=site,
@@ -186,6 +188,30 @@ def test_rows_of_tables_are_read_by_the_mapping_of_today(lab: Steward) -> None:
         (2, "phone"),
         (4, "in_person"),
     ]
+
+
+def test_a_release_brings_no_erased_person_back(lab: Steward) -> None:
+    """A row that no rule could read did not say whose it is: the mapping of tomorrow makes the pseudonym of a number."""
+    mapping = (
+        'files: "*.csv"\nseparator: ";"\nignore: [nr]\nevents:\n'
+        '  - event_type: client.enrolled\n    when: [{column: kind, in: [in]}]\n    event_id: {text: "e-{who}"}\n'
+        '    envelope: {client_id: {text: "c{who}"}}\n'
+    )
+    (lab.folder / "m.yaml").write_text(mapping)
+    study = STUDY.replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}")
+    (lab.folder / "study.yaml").write_text(study + "consent: {withdrawals: [stop_future, exclude, erase]}\n")
+    lab.drop("site-a", "t.csv", "kind;who;nr\nin;17;\nin;18;\nheld;17;1\nheld;18;1\n")
+    lab.receive()
+    take_out(lab, "c17")
+    (lab.folder / "m.yaml").write_text(
+        mapping.replace("ignore: [nr]\n", "")
+        + '  - event_type: session.held\n    when: [{column: kind, in: [held]}]\n    event_id: {text: "v-{who}"}\n'
+        '    envelope: {client_id: {text: "c{who}"}, session_number: {column: nr}}\n'
+    )
+    (made,) = lab.release()
+    assert made.receipt.lines == 1
+    lab.build()
+    assert lab.rows("select client_id from marts.session") == [("c18",)]
 
 
 def test_lines_of_a_future_version_enter_when_the_code_knows_it(

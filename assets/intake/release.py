@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Act, Commit, Receipt
@@ -51,6 +52,7 @@ def release_held(
     study: Study,
     log: EventLog,
     quarantine: Quarantine,
+    blocked: BlockList,
     *,
     by: str,
     why: str,
@@ -67,6 +69,7 @@ def release_held(
         study: the protocol.
         log: the event log.
         quarantine: the sealed place where the lines are.
+        blocked: keeps those out who were erased.
         by: who has it done.
         why: the reason.
         site_id: one site only.
@@ -82,7 +85,7 @@ def release_held(
                 continue
             if site_id in (None, delivery.receipt.site_id):
                 looked_at = _release(
-                    study, log, quarantine, delivery, readers, (by, why), clock, code_version
+                    study, log, quarantine, blocked, delivery, readers, (by, why), clock, code_version
                 )
                 if looked_at:
                     yield looked_at
@@ -92,6 +95,7 @@ def _release(
     study: Study,
     log: EventLog,
     quarantine: Quarantine,
+    blocked: BlockList,
     delivery: Commit,
     readers: Readers,
     act: tuple[str, str],
@@ -113,6 +117,10 @@ def _release(
         if not waiting or delivery.seq in voided(earlier):
             return None
         facts = _judged(study, delivery, held, readers)
+        # A row that no rule could read when its client was erased did not say whose it is.
+        if out := blocked.of_site(log.layout, told.site_id):
+            gone = out.clients(facts["client_id"].drop_nulls().unique().to_list())
+            facts = facts.filter(~pl.col("client_id").is_in(list(gone)).fill_null(value=False))
         if facts.is_empty():
             return LookedAt(delivery, waiting, None)
         lines = set(facts["line_number"].to_list())
