@@ -228,6 +228,7 @@ app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_com
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
 app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
 app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
+app.add_typer(quality_commands.rules, name="rules", epilog=quality_commands.PREVIEW_EXAMPLE)
 app.command("expectations", epilog=quality_commands.EXPECTATIONS_EXAMPLE)(quality_commands.expectations)
 
 

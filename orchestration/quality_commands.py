@@ -11,6 +11,7 @@ from dyadlog.orchestration.steward_commands import HERE, StudyOption
 
 CHECK_EXAMPLE = "Example:  dyadlog check my-export.csv -s study.yaml --site site-01"
 CHECK_FILE_EXAMPLE = "Example:  dyadlog check-file site-01 -s my-study -o dyadlog-check.py"
+PREVIEW_EXAMPLE = "Example:  dyadlog rules preview --against 42 -s my-study"
 EXPECTATIONS_EXAMPLE = "Example:  dyadlog expectations site-01 -s my-study -o site-01-suite"
 
 
@@ -74,3 +75,30 @@ def expectations(
 
     for path in export_expectations(read_study(study), site, target):
         print(path)
+
+
+rules = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Try out a change of the rules."
+)
+
+
+@rules.command(epilog=PREVIEW_EXAMPLE)
+def preview(
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC); by default the newest."
+        ),
+    ] = None,
+    study: StudyOption = HERE,
+) -> None:
+    """Show which findings would appear or vanish.
+
+    All deliveries are judged once more by today's rules and held against what the sites were told on the newest night up
+    to that commit. The study stays as it is. Exit code 1 if anything would be different.
+    """
+    from dyadlog.orchestration.preview import preview_rules
+    from dyadlog.schemas.study import read_study
+
+    if not preview_rules(read_study(study), against):
+        raise typer.Exit(1)
