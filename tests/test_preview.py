@@ -131,4 +131,4 @@ def test_voids_releases_and_files_that_are_gone(studied: Lab, dyadlog, tmp_path:
     assert found(lab, head) == []
     told = dyadlog("rules", "preview", "-s", lab.folder)
     assert told.code == 0
-    assert "The files of 3 of them are not in the landing folders any more" in told.out
+    assert "The files of 4 of them are not in the landing folders any more" in told.out
