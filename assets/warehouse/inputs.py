@@ -35,10 +35,13 @@ _WHOLE_THRESHOLDS = (
     "keying_min_forms",
     "coder_drift_ratio",
     "coder_band_sessions",
+    "coder_kappa_min",
+    "client_twice_min",
     "quiet_days",
     "peers_min",
     "peers_sites",
 )
+_SHARES = ("completeness_warn", "coder_kappa_least", "score_jump")
 _RULE_TEXTS = ("method", "norms", "reference", "cutoff_kind", "cutoff_b_sd", "at_cutoff", "harmed")
 _RULE_NUMBERS = ("critical", "percent", "reliability_post", *FIGURES)
 _RULE_FLAGS = ("inclusive", "true_scores", "starts_clinical", "non_reliably_recovered", "zero_is_infinite")
@@ -109,7 +112,7 @@ TABLES: dict[str, Columns] = {
     | dict.fromkeys(("few_sessions", "protocol_sessions", "landmark"), pl.Int32),
     **alliance_inputs.TABLES,
     "study.threshold": {"not_on_track_z": pl.String}
-    | {"completeness_warn": pl.Float64}
+    | dict.fromkeys(_SHARES, pl.Float64)
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
     "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
@@ -233,8 +236,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
         [
             {
                 "not_on_track_z": f"{thresholds.not_on_track_z:g}",
-                "completeness_warn": thresholds.completeness_warn,
-                **{name: getattr(thresholds, name) for name in _WHOLE_THRESHOLDS},
+                **{name: getattr(thresholds, name) for name in (*_SHARES, *_WHOLE_THRESHOLDS)},
             }
         ],
     )

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ def _copy(box: Path) -> Study:
     folder.mkdir()
     (folder / "study.yaml").write_bytes((box / "study.yaml").read_bytes())
     if (box / "mappings").is_dir():
-        (folder / "mappings").symlink_to(box / "mappings")
+        shutil.copytree(box / "mappings", folder / "mappings")
     return read_study(folder)
 
 
