@@ -31,13 +31,18 @@ _SEVERITIES = {
 }
 
 
-def build_definitions(study: Study) -> dg.Definitions:
-    """Assets, checks, job, schedule and sensor of one study."""
+def build_definitions(study: Study, *, lineage: bool = True) -> dg.Definitions:
+    """Assets, checks, job, schedule and sensor of one study.
+
+    Args:
+        study: the study.
+        lineage: let the assets say which columns each column is made of; a night, which nobody looks at, can do without.
+    """
     sites = dg.StaticPartitionsDefinition(study.site_ids)
     with warnings.catch_warnings():
         # One run over many partitions is beta in this Dagster; the lock file pins it and the tests cover it.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = [_event_log(study, sites), _models(study), _published(study), _reports(study)]
+        assets = [_event_log(study, sites), _models(study, lineage), _published(study), _reports(study)]
 
     @dg.failure_hook(name="remember_failure")
     def remember_failure(context: dg.HookContext) -> None:
@@ -124,9 +129,9 @@ def _event_log(study: Study, sites: dg.PartitionsDefinition[str]) -> dg.AssetsDe
     return event_log
 
 
-def _models(study: Study) -> dg.AssetsDefinition:
+def _models(study: Study, lineage: bool) -> dg.AssetsDefinition:
     """All models in one step: they share one working database, and a step each would cost more than the models."""
-    specs = [_spec(name) for name in models()]
+    specs = [_spec(name, lineage) for name in models()]
     checks = [
         dg.AssetCheckSpec(name, asset=dg.AssetKey(["quality", "receipt"]), blocking=True)
         for name in INVARIANTS
@@ -169,7 +174,7 @@ def _models(study: Study) -> dg.AssetsDefinition:
     return build_models
 
 
-def _spec(name: str) -> dg.AssetSpec:
+def _spec(name: str, lineage: bool) -> dg.AssetSpec:
     model = models()[name]
     upstream = sorted(
         {_asset_key(read) for read in model.reads if read in models() or read.startswith("log.")}
@@ -180,7 +185,8 @@ def _spec(name: str) -> dg.AssetSpec:
         metadata["dagster/column_schema"] = dg.TableSchema(
             columns=[dg.TableColumn(c, spec.type, spec.comment) for c, spec in contract.columns.items()]
         )
-        metadata["dagster/column_lineage"] = _lineage(name)
+        if lineage:
+            metadata["dagster/column_lineage"] = _lineage(name)
     return dg.AssetSpec(
         name.split("."),
         deps=upstream,

@@ -68,7 +68,7 @@ def _run_in_dagster(study: Study, watcher: Watcher) -> None:
     os.environ["DAGSTER_HOME"] = str(home)
     from dyadlog.orchestration.graph import JOB, all_sites, build_definitions
 
-    job = build_definitions(study).resolve_job_def(JOB)
+    job = build_definitions(study, lineage=False).resolve_job_def(JOB)
     quiet: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     try:
         with watched_by(watcher), _opened(home) as instance:

@@ -10,6 +10,7 @@ from sqlglot.errors import OptimizeError, SqlglotError
 from sqlglot.lineage import lineage
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
+from sqlglot.schema import MappingSchema
 
 from dyadlog.assets.warehouse.inputs import TABLES
 from dyadlog.assets.warehouse.models import models
@@ -26,20 +27,12 @@ def column_lineage(name: str) -> dict[str, list[tuple[str, str]]]:
     Returns:
         columns in their order; an empty list where the SQL does not tell (a constant).
     """
-    schema = {table: dict.fromkeys(_columns(table), "varchar") for table in (*TABLES, *models())}
-    layers = {table.split(".")[0] for table in schema}
-    nested: dict[str, object] = {
-        layer: {
-            table.split(".")[1]: columns for table, columns in schema.items() if table.startswith(f"{layer}.")
-        }
-        for layer in layers
-    }
     # Qualified once for all columns: that is the costly part.
     try:
         tree = qualify(
             sqlglot.parse_one(models()[name].sql, dialect="duckdb"),
             dialect="duckdb",
-            schema=nested,
+            schema=_schema(),
             validate_qualify_columns=False,
             identify=False,
         )
@@ -50,20 +43,28 @@ def column_lineage(name: str) -> dict[str, list[tuple[str, str]]]:
             for column in _columns(name)
         }
     scope = build_scope(tree)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for column in _columns(name):
-        try:
-            node = lineage(column, tree, nested, scope=scope, dialect="duckdb", trim_selects=False)
-        except SqlglotError:
-            found[column] = []
-            continue
+    found: dict[str, list[tuple[str, str]]] = {column: [] for column in _columns(name)}
+    try:
+        nodes = lineage(None, tree, _schema(), dialect="duckdb", scope=scope, trim_selects=False, copy=False)
+    except SqlglotError:
+        return found
+    for column in found:
         sources = set()
-        for part in node.walk():
+        for part in nodes[column].walk() if column in nodes else ():
             if isinstance(part.expression, exp.Table) and part.expression.db:
                 origin = f"{part.expression.db}.{part.expression.name}"
                 sources.add((origin, part.name.split(".")[-1]))
         found[column] = sorted(s for s in sources if s[0] in models() or s[0].startswith("log."))
     return found
+
+
+@cache
+def _schema() -> MappingSchema:
+    """Every table with its columns; made once, as that is most of the cost."""
+    schema = MappingSchema(dialect="duckdb")
+    for table in (*TABLES, *models()):
+        schema.add_table(table, dict.fromkeys(_columns(table), "varchar"), match_depth=False)
+    return schema
 
 
 def ancestry(name: str, column: str) -> list[tuple[str, str, list[tuple[str, str]]]]:
