@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STUDY ?= demo-study
+SITE ?= site-01
 
-.PHONY: night test test-long recovery soak check fix docs bench lock clean
+.PHONY: night test test-long recovery soak check check-file fix docs bench lock clean
 
 # --- what people run -------------------------------------------------------------------------
 
@@ -11,10 +12,13 @@ night: .venv/.ready  ## one night on the example study; prints where marts and r
 	@test -e $(STUDY)/study.yaml || $(BIN)/dyadlog init $(STUDY) --example quickstart
 	@$(BIN)/dyadlog night -s $(STUDY)
 
-test: .venv/.ready check  ## lint, types, then all quick tests
+check-file: .venv/.ready  ## the check of one site as one file: make check-file STUDY=my-study SITE=site-01
+	$(BIN)/dyadlog check-file $(SITE) -s $(STUDY) -o build/dyadlog-check.py
+
+test: .venv/.ready build/axe/.ready check  ## lint, types, then all quick tests
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-test-long: .venv/.ready  ## the slow sweeps too
+test-long: .venv/.ready build/axe/.ready  ## the slow sweeps too
 	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "long or not long"
 
 recovery: .venv/.ready  ## twenty simulated studies: is what went in found again?
@@ -61,3 +65,11 @@ clean:
 build/types/dyadlog:
 	@mkdir -p $@
 	@ln -sfn ../../../schemas ../../../assets ../../../orchestration ../../../examples ../../../dbt_like_sql $@/
+
+# What tells the browser tests how accessible a page is. Without npm these tests are skipped, saying so.
+build/axe/.ready: tests/axe/package.json tests/axe/package-lock.json
+	@mkdir -p build/axe
+	@cp tests/axe/package.json tests/axe/package-lock.json build/axe/
+	@if command -v npm >/dev/null; then \
+	  (cd build/axe && npm ci --silent --ignore-scripts --no-audit --no-fund) && touch $@ || echo "axe-core could not be fetched: its tests are skipped"; \
+	else echo "no npm here: the tests with axe-core are skipped"; fi

@@ -13,16 +13,24 @@ from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.study import Study
 
 
-def check_files(study: Study, files: list[Path], site: str | None) -> bool:
+def check_files(study: Study, files: list[Path], site: str | None, report: Path | None = None) -> bool:
     """Check files and say what to fix.
+
+    Args:
+        study: the protocol.
+        files: files as they would be delivered.
+        site: their site; the folder's name, or the only site, if None.
+        report: folder for the page that the centre would write of these files alone.
 
     Returns:
         True if no line and no file would be refused.
 
     Raises:
-        UserError: a file does not exist, or its site cannot be told.
+        UserError: a file does not exist, its site cannot be told, or the files do not go on one page.
     """
     landed = [_landed(study, path, site) for path in files]
+    if report:
+        _one_page(landed)
     sys.stdout.flush()
     # Imported late: the names of files and sites are checked before the heavy libraries load.
     from dyadlog.assets.intake.deliver import Readers, read_file
@@ -33,7 +41,18 @@ def check_files(study: Study, files: list[Path], site: str | None) -> bool:
             reading = read_file(study, one, readers)
             _show(reading.receipt, refused=reading.refused)
             good = good and not reading.refused and not reading.receipt.held_back
+    if report:
+        from dyadlog.assets.quality.before_sending import report_before_sending
+
+        print(f"\nThe page of the centre: {report_before_sending(study, landed, report)}")
     return good
+
+
+def _one_page(landed: list[Landed]) -> None:
+    if len({one.site_id for one in landed}) > 1:
+        raise UserError("--report: the files are of several sites; check those of one site at a time")
+    if len({one.name for one in landed}) < len(landed):
+        raise UserError("--report: two files have the same name; check them one at a time")
 
 
 def _landed(study: Study, path: Path, site: str | None) -> Landed:
@@ -59,6 +78,7 @@ def _show(receipt: Receipt, *, refused: bool) -> None:
             f"[bold]{receipt.file_name}[/]: {verdict}\n"
             f"  {receipt.lines:,} lines = {receipt.accepted + receipt.duplicate:,} good + {receipt.held_back:,} held back"
         )
+    out.print(f"  verdict {receipt.verdict_digest} [dim](the centre's page shows the same)[/]")
     for code, count in sorted(receipt.codes.items(), key=lambda pair: (-pair[1], pair[0])):
         told = codes()[code]
         fields = ", ".join(sorted(f.split("@")[1] for f in receipt.fields if f.startswith(f"{code}@")))

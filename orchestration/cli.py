@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from dyadlog.orchestration import steward_commands
+from dyadlog.orchestration import quality_commands, steward_commands
 from dyadlog.orchestration.plot_commands import plot
 from dyadlog.orchestration.steward_commands import HERE, StudyOption
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Event-sourced research data platform for multi-site psychotherapy process studies.",
-    epilog="Start with:  dyadlog init my-study --example quickstart   then   dyadlog night -s my-study",
+    epilog="Start with:  dyadlog init study --example quickstart; dyadlog night -s study",
 )
 
 AS_OF = typer.Option("--as-of", metavar="WHEN", help="A commit's number, or a day (YYYY-MM-DD, UTC).")
@@ -32,9 +32,14 @@ AsOfOption = Annotated[Optional[str], AS_OF]  # noqa: UP045 - typer reads the an
 
 
 def main() -> None:
-    """Entry point: errors that people can mend are shown without a traceback."""
+    """Entry point."""
+    run_app(app)
+
+
+def run_app(commands: typer.Typer) -> None:
+    """Run a command line: errors that people can mend are shown without a traceback."""
     try:
-        app(standalone_mode=True)
+        commands(standalone_mode=True)
     except StudyError as error:
         _complain(*error.problems)
         sys.exit(MISTAKE)
@@ -131,28 +136,8 @@ def night(study: StudyOption = HERE) -> None:
         screen.summary(worked=worked)
 
 
-@app.command(epilog="Example:  dyadlog check my-export.csv -s study.yaml --site site-01")
-def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files as they would be delivered.")],
-    study: Annotated[
-        Path, typer.Option("--study", "-s", metavar="STUDY_YAML", help="study.yaml or its folder.")
-    ] = HERE,
-    site: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            help="The site; by default the name of the file's folder, or the only site of the study."
-        ),
-    ] = None,
-) -> None:
-    """Check files before sending them.
-
-    The same checks, codes and words as at the centre.
-    """
-    from dyadlog.orchestration.check import check_files
-    from dyadlog.schemas.study import read_study
-
-    if not check_files(read_study(study), files, site):
-        raise typer.Exit(NEEDS_A_HUMAN)
+app.command("check", epilog=quality_commands.CHECK_EXAMPLE)(quality_commands.check)
+app.command("check-file", epilog=quality_commands.CHECK_FILE_EXAMPLE)(quality_commands.check_file)
 
 
 @app.command(
@@ -245,6 +230,8 @@ app.command("release-held", epilog=steward_commands.RELEASE_EXAMPLE)(steward_com
 app.command("void", epilog=steward_commands.VOID_EXAMPLE)(steward_commands.void)
 app.command("erase", epilog=steward_commands.ERASE_EXAMPLE)(steward_commands.erase)
 app.command("compact", epilog=steward_commands.COMPACT_EXAMPLE)(steward_commands.compact)
+app.add_typer(quality_commands.rules, name="rules", epilog=quality_commands.PREVIEW_EXAMPLE)
+app.command("expectations", epilog=quality_commands.EXPECTATIONS_EXAMPLE)(quality_commands.expectations)
 
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")

@@ -4,7 +4,10 @@ Assets are thin: each calls a plain function of `assets`. Logs, errors and metad
 of models only, never a value of a record: an unexpected error is kept in a private file and named here.
 """
 
+import hashlib
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +23,12 @@ from dyadlog.schemas.study import Study
 
 JOB = "nightly"
 INVARIANTS = ("conservation", "unique_keys", "contracts")
+
+_SEVERITIES = {
+    "to correct": dg.AssetCheckSeverity.ERROR,
+    "to look at": dg.AssetCheckSeverity.WARN,
+    "nothing open": dg.AssetCheckSeverity.WARN,
+}
 
 
 def build_definitions(study: Study, *, lineage: bool = True) -> dg.Definitions:
@@ -234,22 +243,57 @@ def _published(study: Study) -> dg.AssetsDefinition:
 
 
 def _reports(study: Study) -> dg.AssetsDefinition:
+    names = site_checks(study)
+
     @dg.asset(
         name="site_reports",
         deps=["published_database"],
         group_name="publication",
         kinds={"html"},
         description="A page for every site and the night sheet for the study team.",
+        check_specs=[
+            dg.AssetCheckSpec(
+                names[site_id], asset="site_reports", description=f"What is open at {site_id}; its page."
+            )
+            for site_id in study.site_ids
+        ],
     )
-    def site_reports() -> dg.MaterializeResult[None]:
+    def site_reports() -> Iterator[Any]:
         with guarded(study, "site_reports"):
-            from dyadlog.orchestration.reports import write_reports
+            from dyadlog.orchestration.reports import summaries, write_reports
 
             pages = write_reports(study, watcher(), tell=True)
             beat(study, "completed")
-        return dg.MaterializeResult(metadata={"pages": len(pages)})
+            told = summaries(pages)
+        sheet = (study.folder / "reports" / "index.html").resolve()
+        yield dg.MaterializeResult(
+            metadata={"pages": len(pages), "night_sheet": dg.MetadataValue.url(sheet.as_uri())}
+        )
+        for one in told:
+            yield dg.AssetCheckResult(
+                check_name=names[one.site_id],
+                passed=one.standing == "nothing open",
+                severity=_SEVERITIES[one.standing],
+                metadata={
+                    "verdict": one.headline,
+                    "to_do": one.todo,
+                    "accepted": one.accepted,
+                    "held_back": one.held_back,
+                    "page": dg.MetadataValue.url(one.page.as_uri()),
+                },
+            )
 
     return site_reports
+
+
+def site_checks(study: Study) -> dict[str, str]:
+    """The name of each site's check: its id in the letters that Dagster takes, and still another one for each site."""
+    plain = {site_id: re.sub(r"[^A-Za-z0-9_]", "_", site_id) for site_id in study.site_ids}
+    shared = {name for name, n in Counter(plain.values()).items() if n > 1}
+    return {
+        site_id: f"{name}_{hashlib.sha256(site_id.encode()).hexdigest()[:8]}" if name in shared else name
+        for site_id, name in plain.items()
+    }
 
 
 def _markdown(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:

@@ -134,7 +134,7 @@ def _why(result: Any) -> str:
     broken = [
         f"{evaluation.check_name}: {evaluation.metadata['broken'].value}"
         for evaluation in result.get_asset_check_evaluations()
-        if not evaluation.passed
+        if not evaluation.passed and "broken" in evaluation.metadata
     ]
     return "; ".join(broken) or "the run did not complete"
 

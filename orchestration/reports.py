@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.intake.receive import utc_now
@@ -75,3 +78,45 @@ def _steps(watcher: Watcher) -> list[Took]:
         if judged:
             found.append(Took("expectations judged", judged, lap.peak_megabytes))
     return found
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A site's page in short, as it is shown beside the run.
+
+    Args:
+        site_id: the site.
+        standing: the worst that is open and not answered.
+        headline: the verdict.
+        todo: how much there is to do.
+        accepted: lines of the night that were accepted.
+        held_back: lines of the night that were held back.
+        page: the page.
+    """
+
+    site_id: str
+    standing: Literal["to correct", "to look at", "nothing open"]
+    headline: str
+    todo: str
+    accepted: int
+    held_back: int
+    page: Path
+
+
+def summaries(pages: Iterable[Path]) -> list[Summary]:
+    """The pages of sites among some pages, in short; from the twin beside each."""
+    twins = [(page, page.with_name("report.json")) for page in pages]
+    return [_summary(page, json.loads(twin.read_bytes())) for page, twin in twins if twin.exists()]
+
+
+def _summary(page: Path, told: dict[str, Any]) -> Summary:
+    open_now = {card["outcome"] for card in told["todo"] if card["status"] != "acknowledged"}
+    return Summary(
+        site_id=told["site_id"],
+        standing="to correct" if "fail" in open_now else "to look at" if open_now else "nothing open",
+        headline=told["verdict"]["headline"],
+        todo=told["verdict"]["todo"],
+        accepted=told["tonight"]["accepted"],
+        held_back=told["tonight"]["held_back"],
+        page=page.resolve(),
+    )

@@ -80,6 +80,10 @@ class Thresholds(Strict):
     `keying_min_forms`: complete forms a site needs before anything is said about its reversed items.
     `coder_drift_ratio`: how many times more than the other coder one marks in double-coded sessions before it is said.
     `coder_band_sessions`: double-coded sessions of a coder that are taken together (marts.coder_drift).
+    `coder_kappa_least`: kappa of two coders below which it is said (0.4: Fleiss 1981, "poor" below).
+    `coder_kappa_min`: double-coded sessions of both coders that this needs.
+    `score_jump`: share of the answer range by which a mean answer must leap from one session to the next before it is said.
+    `client_twice_min`: same forms of two clients at the same sessions before it is said.
     `peers_min`: of what is compared with other sites, the number a site needs before anything is said.
     `peers_sites`: other sites that a comparison needs; with fewer, one of them could be recognised.
     `quiet_days`: days without a delivery that are remarked.
@@ -94,6 +98,10 @@ class Thresholds(Strict):
     keying_min_forms: Positive = 20
     coder_drift_ratio: Annotated[int, Field(ge=1)] = 2
     coder_band_sessions: Annotated[int, Field(ge=2)] = 10
+    coder_kappa_least: Share = 0.4
+    coder_kappa_min: Annotated[int, Field(ge=5)] = 10
+    score_jump: Share = 0.75
+    client_twice_min: Annotated[int, Field(ge=2)] = 3
     peers_min: Positive = 20
     peers_sites: Annotated[int, Field(ge=5)] = 5
     quiet_days: Positive = 7

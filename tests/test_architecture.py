@@ -217,7 +217,7 @@ def test_every_code_in_the_program_is_registered_and_every_registered_one_is_use
         "ITEM",
     }
     prefixes |= {"ANSWER", "MISSING", "FACT", "SESSION", "TOTAL", "DESIGN", "EXPECTATION", "CHECK"}
-    prefixes |= {"ANSWERS", "RECORDED", "CODER", "PERSON"}
+    prefixes |= {"ANSWERS", "RECORDED", "CODER", "PERSON", "SCORE", "CLIENT", "ID"}
     assert {u for u in used if u.split("_")[0] in prefixes} == set(codes())
 
 

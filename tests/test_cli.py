@@ -15,7 +15,7 @@ from tests.conftest import Lab, client, phq, rating, session
 
 COMMANDS = (
     *("init", "simulate", "score", "night", "check", "sql", "ask", "build", "history", "explain", "status"),
-    *("release-held", "void"),
+    *("release-held", "void", "expectations", "check-file"),
     *("verify", "restore-check", "catalogue", "instruments", "freeze", "serve", "plot"),
 )
 

@@ -7,14 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import pytest
 
 from dyadlog.assets.warehouse import build as warehouse
 from dyadlog.assets.warehouse.models import models
-from dyadlog.orchestration.graph import INVARIANTS, JOB, all_sites, build_definitions
-from tests.conftest import Lab, client, phq, session
+from dyadlog.orchestration.graph import INVARIANTS, JOB, all_sites, build_definitions, site_checks
+from tests.conftest import STUDY, Lab, client, phq, session
 
 ROOT = Path(__file__).parents[1]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -55,7 +56,9 @@ def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance
         "published_database",
         "site_reports",
     }
-    assert {e.check_name for e in result.get_asset_check_evaluations() if e.passed} == set(INVARIANTS)
+    told = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    assert set(told) == {*INVARIANTS, "site_a", "site_b", "site_c"}
+    assert all(told[name].passed for name in INVARIANTS)
     assert set(instance.get_materialized_partitions(dg.AssetKey("event_log"))) == set(lab.study.site_ids)
     scored = instance.get_latest_materialization_event(dg.AssetKey(["marts", "outcome_score"]))
     assert scored is not None
@@ -70,6 +73,40 @@ def test_one_run_covers_all_sites_and_every_model_is_an_asset(lab: Lab, instance
     assert all(step["seconds"] >= 0 and step["peak_megabytes"] > 50 for step in sheet["steps"])
     assert len(sheet["models"]) == 12
     assert outcomes(lab) == ["completed"]
+
+
+def test_every_site_has_a_summary_with_its_page(lab: Lab, instance: dg.DagsterInstance) -> None:
+    bad = phq(2, [0, 1, 2, 3, 9, 0, 0, 0, 0])
+    lab.drop("site-a", "1.ndjson", [client("Hartmann"), session(1, "Hartmann"), bad])
+    lab.drop("site-b", "1.ndjson", [client()])
+    result = run(lab, instance)
+    assert result.success
+    told = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    outcomes = {
+        name: (told[name].passed, told[name].severity.value) for name in ("site_a", "site_b", "site_c")
+    }
+    assert outcomes == {"site_a": (False, "ERROR"), "site_b": (True, "WARN"), "site_c": (False, "WARN")}
+    said = told["site_a"].metadata
+    assert said["verdict"].value == "Accepted, with 1 line held back."
+    assert (said["accepted"].value, said["held_back"].value) == (2, 1)
+    assert "never delivered" in str(told["site_c"].metadata["verdict"].value)
+    for name in ("site_a", "site_b", "site_c"):
+        page = Path(unquote(urlsplit(str(told[name].metadata["page"].value)).path))
+        assert name.replace("_", "-") in page.read_text("utf-8")
+    reports = instance.get_latest_materialization_event(dg.AssetKey("site_reports"))
+    assert reports is not None
+    sheet = str(reports.asset_materialization.metadata["night_sheet"].value)  # type: ignore[union-attr]
+    assert Path(unquote(urlsplit(sheet).path)).is_file()
+    assert "Hartmann" not in repr(told) + repr(reports)
+
+
+def test_sites_whose_ids_dagster_cannot_tell_apart_have_checks_of_their_own(tmp_path: Path) -> None:
+    sites = "sites: [{id: a-1}, {id: a.1}, {id: b-1}]"
+    lab = Lab(tmp_path, STUDY.replace("sites: [{id: site-a}, {id: site-b}, {id: site-c}]", sites))
+    names = site_checks(lab.study)
+    assert len(set(names.values())) == 3
+    assert names["b-1"] == "b_1"
+    build_definitions(lab.study)
 
 
 def test_a_broken_invariant_blocks_publication_and_reports(

@@ -29,6 +29,7 @@ measures:
   - {id: wai, instrument: wai-sr, version: client-1-5, rater: client, occasion: post_session, role: alliance}
   - {id: phq, instrument: phq-9, version: "1", rater: client, occasion: pre_session, role: outcome}
 """
+ROOT = Path(__file__).parents[1]
 MARKER = "Hartmann-1962"
 CLIENTS, SESSIONS = 4, 6
 SELECT = (
@@ -318,43 +319,64 @@ def test_without_great_expectations_the_night_goes_on(
     ]
 
 
-def test_exported_suite_gives_the_same_answers_in_great_expectations(
-    study: Study, duck: duckdb.DuckDBPyConnection, published: Path
-) -> None:
-    """What a site does with the export: its own context, the published file, none of our code."""
-    exported = json.loads(json.dumps(export_suite(study, "site-02")))
-    assert exported == export_suite(study, "site-02")
-    run_expectations(duck, study)
-    ours = {name: row[1:3] for name, row in _answers(duck, "site-02").items() if row[3] is not None}
+def _as_documented(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, int, int]]:
+    """What a site does with the export: the lines of the documentation, none of our code."""
+    text = (ROOT / "docs/expectations.md").read_text("utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    assert "dyadlog" not in code
+    told: dict[str, Any] = {}
+    monkeypatch.chdir(folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Great Expectations' own
-        import great_expectations as gx
-
-        suite = gx.ExpectationSuite(**{**exported, "meta": dict(exported["meta"])})
-        assert len(suite.expectations) == len(expected(study))
-        again = suite.to_json_dict()
-        context = gx.get_context(mode="ephemeral")
-        suite = context.suites.add(suite)
-        with duckdb.connect(str(published), read_only=True) as reader:
-            frame = reader.execute(exported["meta"]["sql"]).df()
-        source = context.data_sources.add_pandas("site").add_dataframe_asset("slice")
-        batch = source.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-        results = batch.validate(suite).results
-    assert again == exported
-    theirs = {
-        each.expectation_config.kwargs["column"]: (
-            each.result["unexpected_count"],
-            each.result["element_count"] - each.result["missing_count"],
-        )
-        for each in results
-        if each.expectation_config
-    }
-    assert {name: theirs[name] for name in ours} == ours
+        exec(code, told)
+    found: dict[str, tuple[str, int, int]] = told["outcomes"]
+    return found
 
 
-def test_export_for_an_unknown_site_is_refused(study: Study) -> None:
+def test_a_site_finds_the_same_with_its_own_great_expectations(
+    study: Study,
+    published: Path,
+    dyadlog: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    done = dyadlog("expectations", "site-02", "-s", study.folder, "-o", tmp_path)
+    assert (done.code, done.out.split()) == (0, [str(tmp_path / n) for n in ("suite.json", "slice.parquet")])
+    text = (tmp_path / "suite.json").read_text("utf-8")
+    assert MARKER not in text
+    assert (tmp_path / "slice.parquet").stat().st_mode & 0o077 == 0
+    with duckdb.connect(str(published), read_only=True) as reader:
+        rows = reader.execute(
+            "select subject, outcome, n_violated, n_denominator from quality.finding "
+            "where site_id = 'site-02' and code = 'EXPECTATION_FAILED'"
+        ).fetchall()
+    ours = {name: (outcome, violated, of) for name, outcome, violated, of in rows}
+    assert {"pass", "warn", "not_applicable"} <= {outcome for outcome, _, _ in ours.values()}
+    assert _as_documented(tmp_path, monkeypatch) == ours
+    # a text compared with a number: the engine fails, the data are not bad
+    suite = json.loads(text)
+    crash = next(
+        each for each in suite["expectations"] if each["kwargs"]["column"] == "session.status.listed"
+    )
+    crash["type"], crash["kwargs"] = (
+        listed_in.BETWEEN,
+        {"column": "session.status.listed", "max_value": 3.0},
+    )
+    (tmp_path / "suite.json").write_text(json.dumps(suite))
+    assert _as_documented(tmp_path, monkeypatch)["session.status.listed"] == ("crashed", 0, 0)
+    printed = capfd.readouterr()
+    assert MARKER not in printed.out + printed.err
+
+
+def test_export_for_an_unknown_site_is_refused(study: Study, dyadlog: Any, tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         export_suite(study, "site-99")
+    done = dyadlog("expectations", "site-99", "-s", study.folder, "-o", tmp_path)
+    assert (done.code, done.err) == (
+        2,
+        "error: site-99: no site of this study; expected one of site-01, site-02, site-03\n",
+    )
 
 
 def test_the_list_is_small_and_names_are_unique(study: Study) -> None:

@@ -520,7 +520,7 @@ def test_a_page_stays_small_whatever_comes(lab: Lab) -> None:
             "from range(16667) r(n), (values ('FIELD_UNKNOWN'), ('VALUE_NOT_ID'), ('ITEM_UNKNOWN')) c(code)"
         )
         duck.execute(
-            "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', "
+            "insert into quality.receipt select 'site-a', 1 + n, 'delivery', 'd', repeat('f', 200) || n, 1, 's', 'v', "
             "'2026-03-14T02:00:00+00:00', 1, 1, 1, 0, 0, 0, null from range(1, 3000) r(n)"
         )
         duck.execute(

@@ -87,6 +87,23 @@ class Receipt:
         return hashlib.sha256(f"{self.site_id}\n{self.file_sha256}".encode()).hexdigest()[:16]
 
     @property
+    def verdict_digest(self) -> str:
+        """What was found in the file, in short: the same at the site before it is sent and at the centre.
+
+        What the log knows already does not count, nor under which name the file came.
+        """
+        found = [
+            self.site_id,
+            self.file_sha256,
+            self.lines,
+            self.facts,
+            self.held_back,
+            self.codes,
+            self.fields,
+        ]
+        return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
     def balances(self) -> bool:
         """Whether every line is accounted for."""
         return self.lines == self.accepted + self.duplicate + self.held_back

@@ -34,11 +34,14 @@ from dyadlog.schemas.frames import (
     payload_schema,
     sure_answers,
 )
+from dyadlog.schemas.identifiers import looks_like_a_person
 from dyadlog.schemas.instruments import Version
 from dyadlog.schemas.study import Study
 
 # Beside its fields, the payload of a questionnaire holds answers, and reasons why some are missing.
 _ANSWERS = ("items", "missing")
+# Pseudonyms of persons in the envelope.
+_PERSONS = ("client_id", "therapist_id", "actor_id")
 # Lines from which the fields that a file uses are guessed.
 _FIRST = 1_000
 
@@ -202,6 +205,12 @@ class FactReader:
         judge = self._judge("envelope", 1, envelope_schema)
         for row, code, column in judge.failures(group):
             yield group["row"][row], code, column
+        for column in _PERSONS:
+            # There are few persons in many lines.
+            ids = group[column].unique()
+            suspect = ids.filter(ids.str.contains(looks_like_a_person()).fill_null(value=False))
+            if len(suspect):
+                yield from at(group.filter(pl.col(column).is_in(suspect.implode())), "ID_REVEALS", column)
 
     def _kind(
         self, name: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes

@@ -25,12 +25,13 @@ class Table(NamedTuple):
     rows: int
 
 
-def corrections(duck: duckdb.DuckDBPyConnection, site_id: str) -> Table:
-    """The table of one site."""
+def corrections(duck: duckdb.DuckDBPyConnection, site_id: str, *, lines_only: bool = False) -> Table:
+    """The table of one site; `lines_only` leaves out what is known by event id."""
     rows = duck.execute(
-        "select code, subject, event_id, file_name, line_number from quality.correction where site_id = $site "
+        "select code, subject, event_id, file_name, line_number from quality.correction "
+        "where site_id = $site and (line_number is not null or not $lines_only) "
         "order by code, subject, event_id, commit_seq, line_number",
-        {"site": site_id},
+        {"site": site_id, "lines_only": lines_only},
     ).fetchall()
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\r\n")

@@ -67,6 +67,7 @@ class File:
         commit_seq: its commit.
         file_name: name in the landing folder.
         file_bytes: size.
+        verdict_digest: digest of what was found in it; `dyadlog check` prints the same.
         outcome: what became of it.
         lines: data lines.
         accepted: lines with something new and nothing refused.
@@ -81,6 +82,7 @@ class File:
     commit_seq: int
     file_name: str
     file_bytes: int
+    verdict_digest: str
     outcome: Literal["delivery", "duplicate_delivery", "rejected_file"]
     lines: int
     accepted: int
@@ -261,7 +263,7 @@ def night_of(build: Path) -> NightId:
 def read_files(duck: duckdb.DuckDBPyConnection, site_id: str, as_of: str | None) -> list[File]:
     """All files of a site, newest first."""
     rows = duck.execute(
-        "select received_at, commit_seq, file_name, file_bytes, outcome, lines, accepted, duplicate, held_back, "
+        "select received_at, commit_seq, file_name, file_bytes, verdict_digest, outcome, lines, accepted, duplicate, held_back, "
         "released, voided_in is not null from quality.receipt where site_id = $site order by commit_seq desc",
         {"site": site_id},
     ).fetchall()
@@ -271,8 +273,17 @@ def read_files(duck: duckdb.DuckDBPyConnection, site_id: str, as_of: str | None)
 def _file(row: tuple[Any, ...], as_of: str | None) -> File:
     received_at, seq, name, *rest = row
     stamp = _utc(received_at)
-    names = ("file_bytes", "outcome", "lines", "accepted", "duplicate", "held_back", "released", "voided")
-    figures = dict(zip(names, rest, strict=True))
+    names = (
+        "file_bytes",
+        "verdict_digest",
+        "outcome",
+        "lines",
+        "accepted",
+        "duplicate",
+        "held_back",
+        "released",
+    )
+    figures = dict(zip((*names, "voided"), rest, strict=True))
     return File(stamp, seq, plain(name), tonight=as_of is not None and stamp[:10] == as_of[:10], **figures)
 
 

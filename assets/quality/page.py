@@ -112,7 +112,7 @@ def site_page(report: SiteReport, peers_sites: int) -> str:
     """A site's page; `peers_sites` is the number of other sites that a comparison needs."""
     tonight = [file for file in report.files if file.tonight]
     earlier = [file for file in report.files if not file.tonight]
-    drawing = chart(report.rhythm)
+    drawing = None if report.before_sending else chart(report.rhythm)
     differing = [one for one in report.changes.findings if one.cause or one.status == "unknown"]
     unchanged = [one for one in report.changes.findings if one not in differing]
     return render(

@@ -97,6 +97,26 @@ def gather(study: Study, build: Path, night: NightId, *, sites: Sequence[str] | 
         return Gathered(study, origin, [site_report(duck, study, origin, site_id) for site_id in chosen])
 
 
+def write_check(study: Study, build: Path, site_id: str, folder: Path) -> Path:
+    """Write the page of files that were not sent yet, with what lies beside it, into a folder of its own.
+
+    Args:
+        study: the protocol.
+        build: marts of these files alone.
+        site_id: the site.
+        folder: where.
+
+    Returns:
+        the page.
+    """
+    with opened(build) as duck:
+        made = site_report(duck, study, read_origin(duck), site_id, before_sending=True)
+    _put(folder / CORRECTIONS, made.corrections)
+    _put(folder / "report.json", to_json(made.report))
+    _put(folder / "checks.html", checks_page(study, made.report))
+    return _put(folder / "index.html", site_page(made.report, study.protocol.thresholds.peers_sites))
+
+
 def write_site_reports(gathered: Gathered) -> list[Path]:
     """Write `reports/<site>/<night>/` with page, twin, record and corrections, the list of each site's nights, and the checks.
 

@@ -55,6 +55,7 @@ class SiteReport:
         title: its title.
         site_id: the site.
         site_name: its name, if study.yaml gives one.
+        before_sending: whether this is the site's own check of files that were not sent yet: checks of files and lines only.
         origin: where the figures come from.
         verdict: the first line.
         tonight: account of the files received on the day of the night.
@@ -83,6 +84,7 @@ class SiteReport:
     title: str
     site_id: str
     site_name: str | None
+    before_sending: bool
     origin: Origin
     verdict: Verdict
     tonight: Account
@@ -125,10 +127,27 @@ class SiteFiles:
     codes: dict[str, Outcome]
 
 
-def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, site_id: str) -> SiteFiles:
-    """Gather one site's report, and what lies beside it, from the published file and the records of before."""
+def site_report(
+    duck: duckdb.DuckDBPyConnection,
+    study: Study,
+    origin: Origin,
+    site_id: str,
+    *,
+    before_sending: bool = False,
+) -> SiteFiles:
+    """Gather one site's report, and what lies beside it, from the published file and the records of before.
+
+    Args:
+        duck: the published file.
+        study: the protocol.
+        origin: where the figures come from.
+        site_id: the site.
+        before_sending: tell only what can be said of files without those that came before.
+    """
     files = read_files(duck, site_id, origin.as_of)
     findings = read_findings(duck, site_id)
+    if before_sending:
+        findings = [finding for finding in findings if finding.scope in ("file", "line")]
     says = {name: each.says for name, each in expected(study).items()}
     earlier, lost = read_earlier(study.folder / "reports" / site_id, origin.night.commit_seq)
     shares = read_shares(duck, site_id)
@@ -138,13 +157,14 @@ def site_report(duck: duckdb.DuckDBPyConnection, study: Study, origin: Origin, s
     todo = cards(findings, found, files, origin.as_of, says)
     tonight, total = account([f for f in files if f.tonight]), account(files)
     habits = habit(files, origin.as_of, study.protocol.thresholds.quiet_days)
-    table = corrections(duck, site_id)
+    table = corrections(duck, site_id, lines_only=before_sending)
     report = SiteReport(
         format=FORMAT,
         study=study.protocol.study,
         title=study.protocol.title,
         site_id=site_id,
         site_name=next(site.name for site in study.protocol.sites if site.id == site_id),
+        before_sending=before_sending,
         origin=origin,
         verdict=verdict(tonight, total, habits, todo, changed, origin.as_of),
         tonight=tonight,

@@ -23,7 +23,7 @@ Columns = Mapping[str, Any]
 
 _FORM: Columns = {"instrument": pl.String, "version": pl.String}
 _ENDS: Columns = {"answer_min": pl.Decimal(18, 12), "answer_max": pl.Decimal(18, 12)}
-_RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256")
+_RECEIPT_TEXTS = ("site_id", "file_name", "file_sha256", "verdict_digest")
 _RECEIPT_NUMBERS = ("file_bytes", "lines", "facts", "accepted", "duplicate", "held_back")
 
 _WHOLE_THRESHOLDS = (
@@ -33,10 +33,13 @@ _WHOLE_THRESHOLDS = (
     "keying_min_forms",
     "coder_drift_ratio",
     "coder_band_sessions",
+    "coder_kappa_min",
+    "client_twice_min",
     "quiet_days",
     "peers_min",
     "peers_sites",
 )
+_SHARES = ("completeness_warn", "coder_kappa_least", "score_jump")
 TABLES: dict[str, Columns] = {
     "log.commit": {
         "commit_seq": pl.Int64,
@@ -88,7 +91,7 @@ TABLES: dict[str, Columns] = {
     **judging_inputs.TABLES,
     **alliance_inputs.TABLES,
     "study.threshold": {"not_on_track_z": pl.String}
-    | {"completeness_warn": pl.Float64}
+    | dict.fromkeys(_SHARES, pl.Float64)
     | dict.fromkeys(_WHOLE_THRESHOLDS, pl.Int32),
     "study.code": {"code": pl.String, "scope": pl.String, "kahn": pl.String, "severity": pl.String},
     "checks.expectation": {"site_id": pl.String, "code": pl.String, "subject": pl.String}
@@ -116,7 +119,7 @@ def load_log(duck: duckdb.DuckDBPyConnection, log: EventLog, commits: Sequence[C
         "log.commit",
         [
             _told(c)
-            | {name: getattr(c.receipt, name) for name in ("file_bytes", "file_sha256")}
+            | {name: getattr(c.receipt, name) for name in ("file_bytes", "file_sha256", "verdict_digest")}
             | dict(zip(("released_accepted", "released_duplicate"), since.get(c.seq, (0, 0)), strict=True))
             | {"voided_in": gone.get(c.seq)}
             for c in commits
@@ -210,8 +213,7 @@ def load_study(duck: duckdb.DuckDBPyConnection, study: Study, sites: Collection[
         [
             {
                 "not_on_track_z": f"{thresholds.not_on_track_z:g}",
-                "completeness_warn": thresholds.completeness_warn,
-                **{name: getattr(thresholds, name) for name in _WHOLE_THRESHOLDS},
+                **{name: getattr(thresholds, name) for name in (*_SHARES, *_WHOLE_THRESHOLDS)},
             }
         ],
     )

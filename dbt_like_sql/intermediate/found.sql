@@ -122,6 +122,47 @@ event as (
   group by site_id
 ),
 
+pair as (
+  select site_id, count(*)::bigint as n_pairs
+  from marts.coder_agreement
+  cross join study.threshold
+  where level = 'code' and measure = 'presence' and rule_id = 'kappa' and coder_id is not null
+    and n_units >= coder_kappa_min and mean_value between 0.1 and 0.9 and upper is not null
+  group by site_id
+),
+
+-- scores with one of the session before; clients with enough long forms
+course as (
+  select
+    site_id,
+    session_number - lag(session_number) over (
+      partition by site_id, client_id, episode_id, instrument, version, rater, occasion order by session_number, event_id
+    ) as sessions_since
+  from marts.instrument_score
+  where scale = 'total' and session_number is not null and item_mean is not null
+),
+
+leap as (
+  select site_id, count(*)::bigint as n_scores
+  from course
+  where sessions_since = 1
+  group by site_id
+),
+
+person as (
+  select site_id, count(*)::bigint as n_clients
+  from (
+    select quality.site_id, quality.client_id, count(*) as n
+    from marts.response_quality as quality
+    inner join study.form as form on quality.instrument = form.instrument and quality.version = form.version
+    where len(form.items) >= 8 and quality.session_number is not null
+    group by quality.site_id, quality.client_id
+  )
+  cross join study.threshold
+  where n >= client_twice_min
+  group by site_id
+),
+
 night as (
   select site_id, count(distinct left(received_at, 10))::bigint as n_nights
   from log.commit
@@ -140,6 +181,9 @@ countable as (
       {'code': 'ANSWERS_COPIED', 'n': coalesce(form.n_long, 0)},
       {'code': 'ANSWERS_KEYED_TWICE', 'n': coalesce(form.n_reversed, 0)},
       {'code': 'CODER_DRIFT', 'n': coalesce(event.n_coders, 0)},
+      {'code': 'CODER_DISAGREES', 'n': coalesce(pair.n_pairs, 0)},
+      {'code': 'SCORE_JUMPS', 'n': coalesce(leap.n_scores, 0)},
+      {'code': 'CLIENT_TWICE', 'n': coalesce(person.n_clients, 0)},
       {'code': 'SITE_QUIET', 'n': greatest(coalesce(night.n_nights, 0) - 1, 0)}
     ]) as about
   from site
@@ -147,6 +191,9 @@ countable as (
   left join form using (site_id)
   left join event using (site_id)
   left join night using (site_id)
+  left join pair using (site_id)
+  left join leap using (site_id)
+  left join person using (site_id)
 ),
 
 counted as (

@@ -53,6 +53,11 @@ fact as (
   from intermediate.reference
   where waits_for in ('client', 'session')
   union all
+  select fact.site_id, split_part(remark.code, '@', 1), fact.event_id
+  from log.fact as fact
+  cross join unnest(fact.codes) as remark(code)
+  where fact.status = 'accepted'
+  union all
   select site_id, 'TOTAL_DISAGREES', event_id
   from marts.instrument_score
   where scale = 'total' and not claim_agrees

@@ -9,6 +9,9 @@
 -- ANSWERS_KEYED_TWICE: over a site's complete forms, reversed items (turned round by the key) fall where the others rise.
 -- CODER_DRIFT: in double-coded sessions one coder marks far more than the other one, beyond what chance explains: the
 -- ratio of study.yaml, and |a - b| > 3 sqrt(a + b) for Poisson counts a and b.
+-- CODER_DISAGREES: kappa of two coders on the presence of a code, its upper limit below the least of study.yaml.
+-- SCORE_JUMPS: a mean answer leaps over more than the share of the answer range from one session to the next.
+-- CLIENT_TWICE: two clients with the same long forms at the same sessions; the flag is on the one whose id comes later.
 -- SITE_QUIET: days between two deliveries of a site.
 
 with threshold as (
@@ -146,6 +149,80 @@ compared as (
   group by one.site_id, one.actor_id, one.scheme
 ),
 
+disagreeing as (
+  select site_id, scheme || ' ' || code || ' ' || coder_id || ' ' || other_coder_id as subject
+  from marts.coder_agreement
+  cross join threshold
+  where level = 'code' and measure = 'presence' and rule_id = 'kappa' and coder_id is not null
+    and n_units >= coder_kappa_min
+    and mean_value between 0.1 and 0.9
+    and upper < coder_kappa_least
+),
+
+-- leaps
+course as (
+  select
+    score.*,
+    form.answer_max - form.answer_min as width,
+    lag(item_mean) over form_by_form as mean_before,
+    session_number - lag(session_number) over form_by_form as sessions_since
+  from marts.instrument_score as score
+  inner join study.form as form on score.instrument = form.instrument and score.version = form.version
+  where score.scale = 'total' and score.session_number is not null
+  window form_by_form as (
+    partition by score.site_id, client_id, episode_id, score.instrument, score.version, rater, occasion
+    order by session_number, event_id
+  )
+),
+
+leaping as (
+  select course.*
+  from course
+  cross join threshold
+  where sessions_since = 1 and abs(item_mean - mean_before) > score_jump * width
+),
+
+-- persons
+telling as (
+  select
+    filled.site_id, filled.client_id, filled.event_id, filled.session_number, questionnaire.instrument, questionnaire.version,
+    questionnaire.rater, questionnaire.occasion, questionnaire.items
+  from filled
+  inner join intermediate.questionnaire using (site_id, event_id)
+  where filled.n_items >= 8 and filled.session_number is not null
+    and len(filled.given) = filled.n_items and list_unique(filled.given) >= 3
+),
+
+told as (
+  select site_id, client_id, count(*) as n
+  from telling
+  group by site_id, client_id
+),
+
+alike as (
+  select one.site_id, one.client_id, other.client_id as other_client_id, count(distinct one.event_id) as n
+  from telling as one
+  inner join telling as other
+    on one.site_id = other.site_id
+    and one.instrument = other.instrument
+    and one.version = other.version
+    and one.rater = other.rater
+    and one.occasion = other.occasion
+    and one.session_number = other.session_number
+    and one.items = other.items
+  where one.client_id > other.client_id
+  group by one.site_id, one.client_id, other.client_id
+),
+
+twice as (
+  select distinct alike.site_id, alike.client_id
+  from alike
+  inner join told as own on alike.site_id = own.site_id and alike.client_id = own.client_id
+  inner join told as theirs on alike.site_id = theirs.site_id and alike.other_client_id = theirs.client_id
+  cross join threshold
+  where alike.n >= client_twice_min and 2 * alike.n >= least(own.n, theirs.n)
+),
+
 -- deliveries
 night as (
   select distinct site_id, left(received_at, 10)::date as received_on
@@ -193,6 +270,15 @@ select site_id, 'CODER_DRIFT', actor_id || ' ' || scheme, null, null, null, null
 from compared
 cross join threshold
 where own > others * coder_drift_ratio and (own - others) * (own - others) > 9 * (own + others)
+union all
+select site_id, 'CODER_DISAGREES', subject, null, null, null, null
+from disagreeing
+union all
+select site_id, 'SCORE_JUMPS', event_id, event_id, client_id, episode_id, session_number
+from leaping
+union all
+select site_id, 'CLIENT_TWICE', client_id, null, client_id, null, null
+from twice
 union all
 select site_id, 'SITE_QUIET', strftime(received_on, '%Y-%m-%d'), null, null, null, null
 from pause

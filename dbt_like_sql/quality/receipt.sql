@@ -3,7 +3,8 @@
 -- scope: site
 -- lines = accepted + duplicate + held_back. Lines that were held back and released since (`released`) are counted once,
 -- among the accepted or duplicate ones. `voided_in` is the commit that voided the delivery: its lines count no longer,
--- but for those that another delivery repeats.
+-- but for those that another delivery repeats. `verdict_digest` is what was found in the file when it came: `dyadlog check`
+-- at the site says the same.
 
 select
   site_id,
@@ -13,6 +14,7 @@ select
   file_name,
   file_bytes,
   file_sha256,
+  verdict_digest,
   received_at,
   lines,
   facts,

@@ -68,7 +68,7 @@ def test_no_line_is_refused_without_a_fault(scored: Score) -> None:
 
 
 def test_what_went_in_is_found_again(scored: Score) -> None:
-    assert len(scored.recovered) == 4
+    assert len(scored.recovered) == 6
     assert [one for one in scored.recovered if one.off > MOST_OFF] == []
     rule = [one for one in scored.recovered if one.name.startswith("drop")]
     assert all(abs(one.found - one.true) < 0.02 for one in rule)
