@@ -33,7 +33,7 @@ from dyadlog.schemas.study import Study, read_study
 from tests.conftest import LONG, Lab, client, phq, session
 
 SITES, CLIENTS, NIGHTS, LEVEL = (8, 240, 20, "realistic") if LONG else (3, 40, 6, "nasty")
-MUTANTS = 200 if LONG else 40
+MUTANTS = 200 if LONG else 24
 
 FileOf = Callable[[Commit], Path]
 

@@ -109,6 +109,7 @@ def test_mistakes_are_told(lab: Lab, dyadlog) -> None:  # type: ignore[no-untype
     assert "Example:" in dyadlog("rules", "preview", "--help").out
 
 
+@pytest.mark.long
 def test_voids_releases_and_files_that_are_gone(studied: Lab, dyadlog, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     shutil.copytree(studied.folder, tmp_path / "copy", symlinks=True)
     lab = Lab(tmp_path / "copy")
