@@ -190,7 +190,14 @@ def test_the_whole_study_folder_after_real_nights(lab: Lab, dyadlog: Any) -> Non
     (lab.folder / "log/tmp/half").write_bytes(orphan[:99] + GONE.encode())
     (lab.folder / "quarantine/last-error.txt").write_text(GONE)
     before = holding(lab.folder)
-    assert {name.split("/")[0] for name in before} == {"landing", "log", "marts", "quarantine", "state"}
+    assert {name.split("/")[0] for name in before} == {
+        "landing",
+        "log",
+        "marts",
+        "quarantine",
+        "reports",
+        "state",
+    }
     dyadlog("build", "--as-of", "3", "-s", lab.folder)
     waiting = dyadlog("erase", "-s", lab.folder)
     assert (waiting.code, waiting.out) == (1, f"site-a {GONE}: asked for by a withdrawal of consent\n")

@@ -34,7 +34,7 @@ KINDS = (
     "refused line",
     "unreadable",
 )
-CASES = 100 if LONG else 8
+CASES = 100 if LONG else 4
 # A case takes seconds: what fails is shown as it was found.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 

@@ -224,6 +224,8 @@ class Ways:
                 self.bring(log, quarantine, work.without_secret() if "erasure" in told else work)
             else:
                 self.change(log, quarantine, work)
+                if work == "erasure" and all(c.kind != "erasure" for c in log.commits()):
+                    continue  # the log knew nothing of the person, and the steward was told so
             told.add(work if isinstance(work, str) else work.name)
 
 
@@ -314,7 +316,7 @@ class Explorer:
         steps: list[Work] = ["compaction", "erasure"]
         self._dice.shuffle(steps)
         left = list(self._watch("power cut in a change", steps, disk, told))
-        for image, before in self._dice.sample(left, len(left) // 20):
+        for image, before in self._dice.sample(left, min(len(left), 1 + len(left) // 20)):
             for _ in self._watch("power cut in a change, again", steps, restart(image), set(before)):
                 pass
 
