@@ -15,10 +15,10 @@ night: .venv/.ready  ## one night on the example study; prints where marts and r
 check-file: .venv/.ready  ## the check of one site as one file: make check-file STUDY=my-study SITE=site-01
 	$(BIN)/dyadlog check-file $(SITE) -s $(STUDY) -o build/dyadlog-check.py
 
-test: .venv/.ready build/axe/.ready check  ## lint, types, then all quick tests
+test: .venv/.ready build/axe/.ready build/chromium/.ready check  ## lint, types, then all quick tests
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-test-long: .venv/.ready build/axe/.ready  ## the slow sweeps too
+test-long: .venv/.ready build/axe/.ready build/chromium/.ready  ## the slow sweeps too
 	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "long or not long"
 
 recovery: .venv/.ready  ## twenty simulated studies: is what went in found again?
@@ -73,3 +73,12 @@ build/axe/.ready: tests/axe/package.json tests/axe/package-lock.json
 	@if command -v npm >/dev/null; then \
 	  (cd build/axe && npm ci --silent --ignore-scripts --no-audit --no-fund) && touch $@ || echo "axe-core could not be fetched: its tests are skipped"; \
 	else echo "no npm here: the tests with axe-core are skipped"; fi
+
+# The browser that the pages are looked at with. On Debian, as root, it is installed; else its tests are skipped, saying so.
+build/chromium/.ready:
+	@mkdir -p build/chromium
+	@if command -v chromium >/dev/null || command -v google-chrome >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  (apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium) >/dev/null 2>&1 && touch $@ \
+	  || echo "chromium could not be installed: the tests in a browser are skipped"; \
+	else echo "no chromium here: the tests in a browser are skipped"; fi

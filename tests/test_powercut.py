@@ -30,7 +30,7 @@ from tests.powercut import Image, PowerCut, SimulatedDisk, restart
 
 STATES = 5_000_000 if LONG else 200_000
 SHARES = 8  # independent parts, so that two workers can share the work
-STORY = 2_500  # situations of one story and kind; the rest of a long story is left to other seeds
+STORY = 1_000  # situations of one story and kind; the rest of a long story is left to other seeds
 NOW = datetime(2026, 3, 14, 2, 0, tzinfo=UTC)
 
 
@@ -301,24 +301,24 @@ class Explorer:
     def _bytes(self, least: int, most: int) -> bytes:
         """What a file says, sometimes about the person who will be erased."""
         data = self._dice.randbytes(self._dice.randint(least, most))
-        return data + SECRET if self._dice.random() < 0.4 else data
+        return data + SECRET if self._dice.random() < 0.6 else data
 
     def _changes(self, files: list[Work]) -> None:
         """Power cuts while segments are merged and a person is erased, perhaps after a night that was killed."""
         self._brought = {file.name: file for file in files if isinstance(file, File)}
-        disk, told = SimulatedDisk(), set[str]()
-        if self._dice.random() < 0.5:
-            (at,) = self._moments(files, 1)
-            disk.after = _countdown(at, _pull)
-        with suppress(PowerCut):
-            self.ways.night(disk, files, told)
-        disk.after = _ignore
-        steps: list[Work] = ["compaction", "erasure"]
-        self._dice.shuffle(steps)
-        left = list(self._watch("power cut in a change", steps, disk, told))
-        for image, before in self._dice.sample(left, min(len(left), 1 + len(left) // 20)):
-            for _ in self._watch("power cut in a change, again", steps, restart(image), set(before)):
-                pass
+        for at in self._moments(files, 3):
+            disk, told = SimulatedDisk(), set[str]()
+            if self._dice.random() < 0.7:
+                disk.after = _countdown(at, _pull)
+            with suppress(PowerCut):
+                self.ways.night(disk, files, told)
+            disk.after = _ignore
+            steps: list[Work] = ["compaction", "erasure"]
+            self._dice.shuffle(steps)
+            left = list(self._watch("power cut in a change", steps, disk, told))
+            for image, before in self._dice.sample(left, min(len(left), 20 + len(left) // 20)):
+                for _ in self._watch("power cut in a change, again", steps, restart(image), set(before)):
+                    pass
 
     def _power_cuts(self, files: list[Work]) -> None:
         """Power cuts in a night; and, from a sample of what they leave, in the night after it."""
@@ -480,7 +480,7 @@ def test_no_power_cut_breaks_a_promise(share: int) -> None:
     print(f"{explorer.states:,} situations: {dict(explorer.kinds)}")
     assert explorer.states >= STATES // SHARES
     assert len(explorer.kinds) == 6
-    assert min(explorer.kinds.values()) > 100
+    assert min(explorer.kinds.values()) > 20
 
 
 # --- protocols with a mistake -----------------------------------------------------------------
@@ -570,11 +570,13 @@ def trust_what_is_known(log: EventLog, quarantine: LocalStorage, file: File) -> 
 def append_blindly(log: EventLog, quarantine: LocalStorage, file: File) -> None:
     """Decides on one head and appends after another."""
     if known(log, file):
-        return
+        return None
     if file.sealed:
         quarantine.put(f"site-a/{sha256(file.sealed)}.ndjson", file.sealed)
     stored = tuple(log.put_segment(part, 1) for part in file.parts)
-    commit(log, log.head(), file, stored)
+    while True:
+        with suppress(RacedError):
+            return commit(log, log.head(), file, stored)
 
 
 def give_up_the_race(log: EventLog, quarantine: LocalStorage, file: File) -> None:
@@ -604,8 +606,9 @@ def act_without_a_look(log: EventLog, quarantine: LocalStorage, deed: Deed) -> N
 
 def release_commit_first(log: EventLog, quarantine: LocalStorage, deed: Deed) -> None:
     delivered(log, quarantine, deed)
-    if not known(log, deed):
-        commit_deed(log, log.head(), deed, tuple(Segment(sha256(p), len(p), 1) for p in deed.parts))
+    while not known(log, deed):
+        with suppress(RacedError):
+            commit_deed(log, log.head(), deed, tuple(Segment(sha256(p), len(p), 1) for p in deed.parts))
     for part in deed.parts:
         log.put_segment(part, 1)
 
