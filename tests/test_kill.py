@@ -1,6 +1,6 @@
 """Law: a night that is killed at any moment loses nothing; the next one completes.
 
-The real command is killed with SIGKILL, at random times and at the moments that matter: while bytes are written,
+The real command, Dagster's run included, is killed with SIGKILL, at random times and at the moments that matter: while bytes are written,
 between segment and commit, while models are built, while the marts are switched, while reports are written.
 """
 
@@ -13,12 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from dyadlog.assets.event_log.verify import verify
 from dyadlog.assets.intake.receive import open_log
+from tests import nights
 from tests.conftest import LONG, Lab, client, phq, rating, session
 
 KILLS = 500 if LONG else 50
@@ -44,15 +46,13 @@ def _moments(folder: Path) -> dict[str, Callable[[], bool]]:
     }
 
 
-def _kill_at(
-    process: subprocess.Popen[bytes], reached: Callable[[], bool], delay: float, latest: float
-) -> None:
+def _kill_at(process: ForkServerProcess, reached: Callable[[], bool], delay: float, latest: float) -> None:
     end = time.monotonic() + latest
-    while process.poll() is None and time.monotonic() < end and not reached():
+    while process.is_alive() and time.monotonic() < end and not reached():
         time.sleep(0.0005)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def _deliver(lab: Lab, number: int) -> None:
@@ -68,13 +68,10 @@ def test_a_killed_night_loses_nothing(lab: Lab, worker: int) -> None:
     for number in range(1, KILLS // WORKERS + 1):
         _deliver(lab, number)
         moment, reached = dice.choice(list(_moments(lab.folder).items()))
-        process = subprocess.Popen(
-            [*COMMAND, str(lab.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _kill_at(
-            process, reached, dice.random() * 0.03, dice.uniform(0.5, 12) if moment == "any time" else 60
-        )
-        kills += process.returncode == -signal.SIGKILL
+        process = nights.start(str(lab.folder))
+        latest = dice.uniform(0.1, 6) if moment == "any time" else 60
+        _kill_at(process, reached, dice.random() * 0.03, latest)
+        kills += process.exitcode == -signal.SIGKILL
         log = open_log(lab.study)
         verify(log)
         for commit in log.commits():
