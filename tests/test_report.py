@@ -32,6 +32,7 @@ from dyadlog.assets.quality.report import (
 from dyadlog.assets.quality.study import PastNight, study_report
 from dyadlog.assets.warehouse.published import current
 from dyadlog.assets.warehouse.silence import silence
+from dyadlog.orchestration.plot import plot_study
 from dyadlog.schemas.codes import codes
 from tests.conftest import Lab, client, phq, rating, session
 
@@ -382,13 +383,13 @@ def test_study_page_never_mixes_outcomes(busy: Lab) -> None:
 
 
 def test_study_page_links_pictures_only_if_they_are_there(busy: Lab) -> None:
-    night, pages = reports(busy)
-    assert "pictures.html" not in pages["study"].read_text()
-    pictures = busy.folder / "reports/study" / night.name / "pictures.html"
-    pictures.write_text("<p>")
-    reports(busy)
-    pictures.unlink()
-    assert 'href="pictures.html"' in pages["study"].read_text()
+    link = 'href="../../../pictures/study.html"'
+    assert link not in reports(busy)[1]["study"].read_text()
+    drawn = plot_study(busy.study, None, None)
+    page = reports(busy)[1]["study"]
+    assert link in page.read_text()
+    assert (page.parent / "../../../pictures/study.html").resolve() == drawn.resolve()
+    drawn.unlink()
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def night_page(sheet: NightSheet, linked: Collection[str], study_page: str | Non
 
 
 def study_page(report: StudyReport, linked: Collection[str], pictures: bool) -> str:
-    """The page over all sites; `pictures` says whether the study's pictures of this night lie beside it."""
+    """The page over all sites; `pictures` says whether `dyadlog plot study` has drawn it."""
     drawings = [(one, draw(one)) for one in report.funnels]
     return render(
         "study.html.j2",

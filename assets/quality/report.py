@@ -29,13 +29,13 @@ from dyadlog.assets.quality.page import (
 from dyadlog.assets.quality.record import FILE, to_text
 from dyadlog.assets.quality.site import SiteFiles, site_report
 from dyadlog.assets.quality.study import PastNight, past_night, study_report
+from dyadlog.assets.warehouse.published import pictures_folder
 from dyadlog.schemas.study import Study
 
 CORRECTIONS = "corrections.csv"
 # Folder of the study team's pages in `reports/`; no site can have this id (schemas/protocol.py).
 STUDY_FOLDER = "study"
 # Made by `dyadlog plot study`, if somebody did: pictures of the study for the same night.
-PICTURES = "pictures.html"
 
 __all__ = [
     "NightId",
@@ -145,7 +145,8 @@ def write_study_page(gathered: Gathered, notes: NightNotes) -> Path:
     night, everything = report.origin.night.name, gathered.folder / STUDY_FOLDER
     folder = everything / night
     _put(folder / "study.json", to_json(report))
-    page = _put(folder / "index.html", study_page(report, gathered.linked, (folder / PICTURES).exists()))
+    pictures = (pictures_folder(gathered.study) / "study.html").exists()
+    page = _put(folder / "index.html", study_page(report, gathered.linked, pictures))
     past = [one for one in _past_nights(everything) if one.night != night]
     nights = sorted([*past, past_night(report)], key=lambda one: (one.commit_seq, one.night), reverse=True)
     _put(everything / "nights.json", _written(nights))
