@@ -84,7 +84,10 @@ class Thresholds(Strict):
     `coder_kappa_min`: double-coded sessions of both coders that this needs.
     `score_jump`: share of the answer range by which a mean answer must leap from one session to the next before it is said.
     `client_twice_min`: same forms of two clients at the same sessions before it is said.
-    `peers_min`: of what is compared with other sites, the number a site needs before anything is said.
+    `shift_sessions`: sessions up to which a score counts as one of the beginning (quality.first_score).
+    `shift_days`: days before the newest delivery that are compared, as lately, with all before.
+    `shift_distance`: difference of the shares of scores up to a value (0 to 1) below which nothing is said, however sure.
+    `peers_min`: of what is compared with other sites or with before, the number a site needs before anything is said.
     `peers_sites`: other sites that a comparison needs; with fewer, one of them could be recognised.
     `quiet_days`: days without a delivery that are remarked.
     `last_night_hours`: hours after which `dyadlog status` calls the last good night too old.
@@ -102,6 +105,9 @@ class Thresholds(Strict):
     coder_kappa_min: Annotated[int, Field(ge=5)] = 10
     score_jump: Share = 0.75
     client_twice_min: Annotated[int, Field(ge=2)] = 3
+    shift_sessions: Positive = 3
+    shift_days: Positive = 28
+    shift_distance: Share = 0.2
     peers_min: Positive = 20
     peers_sites: Annotated[int, Field(ge=5)] = 5
     quiet_days: Positive = 7

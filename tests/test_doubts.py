@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dyadlog.assets.quality.report import night_of, write_site_reports
+from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.schemas.identifiers import identifiers, looks_like_a_person
 from tests.codings import code, coded
 from tests.conftest import Lab, client, phq, rating, session
@@ -127,7 +127,7 @@ def test_an_id_that_reveals_is_said_and_never_shown(lab: Lab) -> None:
         ("site-a", "therapist_id"): ("warn", 1, 165),
     }
     build = lab.build()
-    pages = write_site_reports(lab.study, build.path, night_of(build.path))
+    pages = write_site_reports(gather(lab.study, build.path, night_of(build.path)))
     for page in pages:
         for path in page.parent.iterdir():
             text = path.read_text("utf-8")

@@ -26,6 +26,7 @@ from dyadlog.assets.quality.registry import asked, checks
 from dyadlog.assets.quality.site import SiteReport
 from dyadlog.assets.quality.study import PastNight, StudyReport
 from dyadlog.assets.quality.verdict import act_words, file_words
+from dyadlog.schemas.protocol import Thresholds
 from dyadlog.schemas.study import Study
 
 # What fits on two printed pages; report.json holds more.
@@ -108,8 +109,8 @@ def to_json(report: SiteReport | NightSheet | StudyReport) -> str:
     return json.dumps(asdict(report), ensure_ascii=False, indent=1) + "\n"
 
 
-def site_page(report: SiteReport, peers_sites: int) -> str:
-    """A site's page; `peers_sites` is the number of other sites that a comparison needs."""
+def site_page(report: SiteReport, thresholds: Thresholds) -> str:
+    """A site's page; `thresholds` are those of study.yaml."""
     tonight = [file for file in report.files if file.tonight]
     earlier = [file for file in report.files if not file.tonight]
     drawing = None if report.before_sending else chart(report.rhythm)
@@ -137,7 +138,7 @@ def site_page(report: SiteReport, peers_sites: int) -> str:
         ages=sorted(
             (one.days_open for one in report.changes.findings if one.resolved_on is None), reverse=True
         ),
-        peers_sites=peers_sites,
+        thresholds=thresholds,
         complete=in_words(report.completeness),
         drawing=drawing,
         svg=Markup(drawing.svg) if drawing else None,  # noqa: S704 - drawn by us from numbers and dates only

@@ -114,7 +114,7 @@ def write_check(study: Study, build: Path, site_id: str, folder: Path) -> Path:
     _put(folder / CORRECTIONS, made.corrections)
     _put(folder / "report.json", to_json(made.report))
     _put(folder / "checks.html", checks_page(study, made.report))
-    return _put(folder / "index.html", site_page(made.report, study.protocol.thresholds.peers_sites))
+    return _put(folder / "index.html", site_page(made.report, study.protocol.thresholds))
 
 
 def write_site_reports(gathered: Gathered) -> list[Path]:
@@ -195,7 +195,7 @@ def _write_site(study: Study, made: SiteFiles) -> Path:
     _put(folder / FILE, to_text(made.record))
     _put(folder / CORRECTIONS, made.corrections)
     _put(folder / "report.json", to_json(report))
-    page = _put(folder / "index.html", site_page(report, study.protocol.thresholds.peers_sites))
+    page = _put(folder / "index.html", site_page(report, study.protocol.thresholds))
     _put(site / "index.html", nights_page(report, made.nights))
     _put(site / "checks.html", checks_page(study, report))
     return page

@@ -32,6 +32,7 @@ from dyadlog.assets.quality.groups import Line, doubts, group
 from dyadlog.assets.quality.life import lives
 from dyadlog.assets.quality.peers import Standing, read_bands, read_shares, standings
 from dyadlog.assets.quality.record import Record, Said, read_answers, read_earlier, record, site_commit
+from dyadlog.assets.quality.scores import Scores, read_scores
 from dyadlog.assets.quality.todo import Card, KahnRow, by_code, cards, kahn
 from dyadlog.assets.quality.verdict import Verdict, verdict
 from dyadlog.schemas.expectations import expected
@@ -75,6 +76,7 @@ class SiteReport:
         privacy: checks of what must not leave the site.
         drift: checks of the agreed form of files and lines.
         shares: the site beside the others and beside its own past.
+        scores: first scores, likewise.
         timeliness: days between what happened and its record.
         corrections: rows of corrections.csv.
     """
@@ -104,6 +106,7 @@ class SiteReport:
     privacy: list[Line]
     drift: list[Line]
     shares: list[Standing]
+    scores: list[Scores]
     timeliness: Timeliness
     corrections: int
 
@@ -184,6 +187,7 @@ def site_report(
         privacy=group("privacy", findings, total),
         drift=group("drift", findings, total),
         shares=standings(shares, read_bands(duck, site_id), earlier, study.protocol.thresholds.peers_min),
+        scores=read_scores(duck, study.protocol, site_id),
         timeliness=read_timeliness(duck, site_id),
         corrections=table.rows,
     )

@@ -35,11 +35,13 @@ _WHOLE_THRESHOLDS = (
     "coder_band_sessions",
     "coder_kappa_min",
     "client_twice_min",
+    "shift_sessions",
+    "shift_days",
     "quiet_days",
     "peers_min",
     "peers_sites",
 )
-_SHARES = ("completeness_warn", "coder_kappa_least", "score_jump")
+_SHARES = ("completeness_warn", "coder_kappa_least", "score_jump", "shift_distance")
 TABLES: dict[str, Columns] = {
     "log.commit": {
         "commit_seq": pl.Int64,

@@ -163,6 +163,13 @@ person as (
   group by site_id
 ),
 
+shift as (
+  select site_id, count(*)::bigint as n_forms
+  from quality.score_history
+  where is_shifted is not null
+  group by site_id
+),
+
 night as (
   select site_id, count(distinct left(received_at, 10))::bigint as n_nights
   from log.commit
@@ -184,6 +191,7 @@ countable as (
       {'code': 'CODER_DISAGREES', 'n': coalesce(pair.n_pairs, 0)},
       {'code': 'SCORE_JUMPS', 'n': coalesce(leap.n_scores, 0)},
       {'code': 'CLIENT_TWICE', 'n': coalesce(person.n_clients, 0)},
+      {'code': 'SCORES_SHIFTED', 'n': coalesce(shift.n_forms, 0)},
       {'code': 'SITE_QUIET', 'n': greatest(coalesce(night.n_nights, 0) - 1, 0)}
     ]) as about
   from site
@@ -191,6 +199,7 @@ countable as (
   left join form using (site_id)
   left join event using (site_id)
   left join night using (site_id)
+  left join shift using (site_id)
   left join pair using (site_id)
   left join leap using (site_id)
   left join person using (site_id)

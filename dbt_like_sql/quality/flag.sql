@@ -12,6 +12,7 @@
 -- CODER_DISAGREES: kappa of two coders on the presence of a code, its upper limit below the least of study.yaml.
 -- SCORE_JUMPS: a mean answer leaps over more than the share of the answer range from one session to the next.
 -- CLIENT_TWICE: two clients with the same long forms at the same sessions; the flag is on the one whose id comes later.
+-- SCORES_SHIFTED: first scores on a form that were sent lately differ from those before (quality.score_history).
 -- SITE_QUIET: days between two deliveries of a site.
 
 with threshold as (
@@ -279,6 +280,10 @@ from leaping
 union all
 select site_id, 'CLIENT_TWICE', client_id, null, client_id, null, null
 from twice
+union all
+select site_id, 'SCORES_SHIFTED', instrument || ' ' || version || ' ' || rater || ' ' || occasion, null, null, null, null
+from quality.score_history
+where is_shifted
 union all
 select site_id, 'SITE_QUIET', strftime(received_on, '%Y-%m-%d'), null, null, null, null
 from pause
