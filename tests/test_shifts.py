@@ -27,7 +27,10 @@ some_scores = st.lists(st.integers(0, 9), min_size=0, max_size=25)
 
 def distance(one: Scores, other: Scores) -> float:
     """The definition, word for word."""
-    up_to = [[sum(score <= value for score in scores) / len(scores) for scores in (one, other)] for value in range(10)]
+    up_to = [
+        [sum(score <= value for score in scores) / len(scores) for scores in (one, other)]
+        for value in range(10)
+    ]
     return max(abs(a - b) for a, b in up_to)
 
 
@@ -57,9 +60,7 @@ def ask(model: str, scores: list[tuple[str, int, int]]) -> list[tuple[Any, ...]]
         )
         duck.execute("create table told (site_id varchar, commit_seq bigint, part double)")
         if scores:
-            duck.executemany(
-                "insert into told values (?, ?, ?)", [(s, seq, n / 10) for s, seq, n in scores]
-            )
+            duck.executemany("insert into told values (?, ?, ?)", [(s, seq, n / 10) for s, seq, n in scores])
         duck.execute(f"create table quality.first_score as select *, {FORM} from told")
         return duck.execute(f"select * from ({models()[model].sql}) order by site_id").fetchall()
 
@@ -80,9 +81,7 @@ def test_lately_against_before(lately: Scores, before: Scores) -> None:
         return
     assert far == pytest.approx(distance(lately, before), abs=1e-12)
     assert limit == pytest.approx(chance(len(lately), len(before)), abs=1e-12)
-    assert is_shifted == (
-        None if min(len(lately), len(before)) < ENOUGH else bool(far > max(limit, LEAST))
-    )
+    assert is_shifted == (None if min(len(lately), len(before)) < ENOUGH else bool(far > max(limit, LEAST)))
 
 
 @settings(max_examples=60)
@@ -148,15 +147,17 @@ def test_a_shift_is_found_where_there_is_one_and_nowhere_else(lab: Lab) -> None:
 
 
 def test_the_first_score_of_a_client_counts_and_no_later_one(lab: Lab) -> None:
-    assert lab.rows("select count(*), min(part), max(part) from quality.first_score where site_id = 'site-b'") == [
-        (65, 0.481481, 0.518519)
-    ]
+    assert lab.rows(
+        "select count(*), min(part), max(part) from quality.first_score where site_id = 'site-b'"
+    ) == [(65, 0.481481, 0.518519)]
 
 
 def test_the_page_tells_it_in_words_and_without_the_others(lab: Lab) -> None:
     with duckdb.connect(str((lab.folder / "marts/current.duckdb").resolve()), read_only=True) as duck:
         told = {site: read_scores(duck, lab.study.protocol, site) for site in ("site-a", "site-b", "site-c")}
-    assert {site: [(one.form, one.n, one.words, one.asks) for one in scores] for site, scores in told.items()} == {
+    assert {
+        site: [(one.form, one.n, one.words, one.asks) for one in scores] for site, scores in told.items()
+    } == {
         "site-a": [("phq", 65, "withheld: too few other sites; lately higher than before", True)],
         "site-b": [("phq", 65, "withheld: too few other sites; as before", False)],
         "site-c": [("phq", 45, "withheld: too few other sites", False)],
