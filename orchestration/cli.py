@@ -236,7 +236,7 @@ app.command("expectations", epilog=quality_commands.EXPECTATIONS_EXAMPLE)(qualit
 
 @app.command(epilog="Example:  dyadlog status -s my-study || echo 'look at the last night'")
 def status(study: StudyOption = HERE) -> None:
-    """Say how the last night went, site by site, and what needs a human.
+    """Say how the last night went, and what needs a human.
 
     Exit code 1 if it failed or the last good one is too old.
     """

@@ -25,7 +25,7 @@ from dyadlog.assets.event_log.records import Commit
 from dyadlog.assets.intake.deliver import Readers, read_file
 from dyadlog.assets.intake.files import Landed
 from dyadlog.assets.intake.receive import open_log, receive
-from dyadlog.assets.quality.report import night_of, write_site_reports
+from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.assets.simulation.score import run_nights
 from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.schemas.simulation import Parameters
@@ -169,7 +169,8 @@ def test_the_check_writes_the_page_of_the_centre(lab: Lab, dyadlog, tmp_path: Pa
     assert sorted(lab.folder.rglob("*")) == before
     lab.drop("site-a", "export.ndjson", path.read_bytes())
     built = lab.night()
-    (page_of_the_centre,) = write_site_reports(lab.study, built.path, night_of(built.path), sites=["site-a"])
+    gathered = gather(lab.study, built.path, night_of(built.path), sites=["site-a"])
+    (page_of_the_centre,) = write_site_reports(gathered)
     night = page_of_the_centre.with_name("report.json")
     centre, own = json.loads(night.read_text()), json.loads((tmp_path / "page/report.json").read_text())
     assert own["before_sending"] is True

@@ -21,8 +21,8 @@ from dyadlog.assets.warehouse.build import build_all
 from dyadlog.assets.warehouse.published import current
 from dyadlog.orchestration.questions import questions
 from dyadlog.schemas.simulation import Parameters
+from tests.browser import CHROMIUM, browser
 from tests.conftest import Lab, client, rating, session
-from tests.test_browser import CHROMIUM, chromium
 
 LOOK = Look(1.0, 5.0, 4)
 
@@ -277,16 +277,15 @@ def test_a_browser_shows_them_in_light_dark_and_on_paper(box: Box, dyadlog: Any,
     dyadlog("plot", "dyad", course.site_id, course.client_id, "-s", box.folder, "-o", page)
     dyadlog("plot", "study", "-s", box.folder, "-o", svg)
     shots = []
-    for source in (page, svg):
-        for scheme in (1, 0):
-            target = tmp_path / f"{source.stem}-{scheme}.png"
-            flag = f"--blink-settings=preferredColorScheme={scheme}"
-            chromium(
-                tmp_path / "home", flag, "--window-size=1180,1800", f"--screenshot={target}", source.as_uri()
-            )
-            assert target.stat().st_size > 40_000
-            shots.append(target.read_bytes())
-    assert len(set(shots)) == 4
-    paper = tmp_path / "dyad.pdf"
-    chromium(tmp_path / "home", "--no-pdf-header-footer", f"--print-to-pdf={paper}", page.as_uri())
-    assert len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) == 1
+    with browser(tmp_path / "home") as tab:
+        for source in (page, svg):
+            for dark in (False, True):
+                tab.show(source, dark=dark)
+                assert (tab.requests, tab.complaints) == ([source.as_uri()], [])
+                target = tmp_path / f"{source.stem}-{dark}.png"
+                tab.picture(target)
+                assert target.stat().st_size > 40_000
+                shots.append(target.read_bytes())
+        assert len(set(shots)) == 4
+        tab.show(page)
+        assert len(re.findall(rb"/Type\s*/Page\b", tab.paper())) == 1

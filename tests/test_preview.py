@@ -16,7 +16,7 @@ from dyadlog.assets.intake.release import release_held
 from dyadlog.assets.intake.void import void
 from dyadlog.assets.quality.expectations import run_expectations
 from dyadlog.assets.quality.preview import preview
-from dyadlog.assets.quality.report import night_of, write_site_reports
+from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.assets.warehouse.build import build_all
 from tests.conftest import Lab, client, phq, rating, session
 
@@ -27,7 +27,7 @@ def told_night(lab: Lab) -> None:
     """A night as sites are told of it."""
     lab.receive()
     built = build_all(lab.study, open_log(lab.study), expectations=run_expectations)
-    write_site_reports(lab.study, built.path, night_of(built.path))
+    write_site_reports(gather(lab.study, built.path, night_of(built.path)))
     lab.clock += timedelta(days=1)
 
 

@@ -11,7 +11,7 @@ with threshold as (
 ),
 
 first_score as (
-  select * replace (part::decimal(9, 6) as part) from quality.first_score
+  select *, part::decimal(9, 6) as exact_part from quality.first_score
 ),
 
 received as (
@@ -39,11 +39,11 @@ told as (
     version,
     rater,
     occasion,
-    part,
+    exact_part,
     count(*) filter (where is_late) as n_lately,
     count(*) filter (where not is_late) as n_before
   from placed
-  group by site_id, instrument, version, rater, occasion, part
+  group by site_id, instrument, version, rater, occasion, exact_part
 ),
 
 up_to as (
@@ -56,7 +56,7 @@ up_to as (
   from told
   window
     upward as (
-      partition by site_id, instrument, version, rater, occasion order by part
+      partition by site_id, instrument, version, rater, occasion order by exact_part
       rows between unbounded preceding and current row
     ),
     everything as (partition by site_id, instrument, version, rater, occasion)
@@ -71,10 +71,10 @@ compared as (
     occasion,
     sum(n_lately)::bigint as n_lately,
     sum(n_before)::bigint as n_before,
-    sum(part * n_lately) / nullif(sum(n_lately), 0) as mean_lately,
-    sum(part * n_before) / nullif(sum(n_before), 0) as mean_before,
+    sum(exact_part * n_lately) / nullif(sum(n_lately), 0) as mean_lately,
+    sum(exact_part * n_before) / nullif(sum(n_before), 0) as mean_before,
     max(abs(up_lately / nullif(all_lately, 0) - up_before / nullif(all_before, 0))) as distance,
-    sqrt(ln(2 / 0.002) / 2 * (1 / nullif(any_value(all_lately), 0) + 1 / nullif(any_value(all_before), 0))) as chance
+    sqrt(ln(2 / 0.002) / 2 * (1 / nullif(max(all_lately), 0) + 1 / nullif(max(all_before), 0))) as chance
   from up_to
   group by site_id, instrument, version, rater, occasion
 )

@@ -10,9 +10,9 @@ with threshold as (
 ),
 
 told as (
-  select site_id, instrument, version, rater, occasion, part::decimal(9, 6) as part, count(*) as n
+  select site_id, instrument, version, rater, occasion, part::decimal(9, 6) as exact_part, count(*) as n
   from quality.first_score
-  group by site_id, instrument, version, rater, occasion, part
+  group by site_id, instrument, version, rater, occasion, exact_part
 ),
 
 site as (
@@ -23,8 +23,8 @@ site as (
     rater,
     occasion,
     sum(n)::bigint as n,
-    sum(part * n) as summed,
-    sum(n) >= any_value(threshold.peers_min) as has_enough
+    sum(exact_part * n) as exact_sum,
+    sum(n) >= max(threshold.peers_min) as has_enough
   from told
   cross join threshold
   group by site_id, instrument, version, rater, occasion
@@ -37,7 +37,7 @@ every as (
     rater,
     occasion,
     sum(n)::bigint as n,
-    sum(summed) as summed,
+    sum(exact_sum) as exact_sum,
     count(*) as n_sites
   from site
   where has_enough
@@ -52,11 +52,11 @@ other as (
     site.rater,
     site.occasion,
     site.n,
-    site.summed,
+    site.exact_sum,
     site.has_enough,
     every.n_sites - site.has_enough::integer as n_peers,
     every.n - case when site.has_enough then site.n else 0 end as n_others,
-    every.summed - case when site.has_enough then site.summed else 0 end as summed_others
+    every.exact_sum - case when site.has_enough then site.exact_sum else 0 end as exact_sum_others
   from site
   inner join every using (instrument, version, rater, occasion)
 ),
@@ -67,11 +67,11 @@ every_told as (
     told.version,
     told.rater,
     told.occasion,
-    told.part,
+    told.exact_part,
     coalesce(sum(told.n) filter (where site.has_enough), 0) as n
   from told
   inner join site using (site_id, instrument, version, rater, occasion)
-  group by told.instrument, told.version, told.rater, told.occasion, told.part
+  group by told.instrument, told.version, told.rater, told.occasion, told.exact_part
 ),
 
 -- scores up to each value, at the site and at the others
@@ -88,10 +88,10 @@ up_to as (
     and other.version = told.version
     and other.rater = told.rater
     and other.occasion = told.occasion
-    and every_told.part = told.part
+    and every_told.exact_part = told.exact_part
   where other.n_peers >= (select peers_sites from threshold)
   window upward as (
-    partition by other.site_id, other.instrument, other.version, other.rater, other.occasion order by every_told.part
+    partition by other.site_id, other.instrument, other.version, other.rater, other.occasion order by every_told.exact_part
     rows between unbounded preceding and current row
   )
 ),
@@ -115,9 +115,9 @@ select
   other.rater,
   other.occasion,
   other.n,
-  other.summed / other.n as mean,
+  other.exact_sum / other.n as mean,
   other.n_peers,
-  case when compared.distance is not null then round(other.summed_others / other.n_others, 2) end as mean_others,
+  case when compared.distance is not null then round(other.exact_sum_others / other.n_others, 2) end as mean_others,
   round(compared.distance, 2) as distance,
   case when compared.distance is not null then round(sqrt(ln(2 / 0.002) / 2 * (1 / other.n + 1 / other.n_others)), 2) end as chance,
   case

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from dyadlog.assets.intake.receive import open_log, receive
-from dyadlog.assets.quality.report import night_of, write_site_reports
+from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.assets.simulation.delivery import received_on
 from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.assets.simulation.truth import truth_table
@@ -90,7 +90,7 @@ def nights(box: Path) -> tuple[Nights, list[dict[str, set[str]]]]:
         for _ in receive(study, log, clock=lambda night=night: received_on(night)):  # type: ignore[misc]
             pass
         built = build_all(study, log)
-        pages = write_site_reports(study, built.path, night_of(built.path))
+        pages = write_site_reports(gather(study, built.path, night_of(built.path)))
         told.append(
             {
                 site_id: json.loads(page.with_name("report.json").read_bytes()) | {"page": page}
