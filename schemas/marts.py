@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
@@ -54,20 +55,19 @@ class Table(Strict):
     columns: dict[str, Column]
 
     @cached_property
-    def frame_schema(self) -> pa.DataFrameSchema:
-        """The contract as a Pandera schema for polars frames."""
-        return pa.DataFrameSchema(
-            {
-                name: pa.Column(
-                    _POLARS[column.type],
-                    checks=[pa.Check.isin(list(column.values))] if column.values else [],
-                    nullable=column.empty is not None,
-                )
-                for name, column in self.columns.items()
-            },
-            strict=True,
-            ordered=True,
-        )
+    def _columns(self) -> dict[str, pa.Column]:
+        return {
+            name: pa.Column(
+                _POLARS[column.type],
+                checks=[pa.Check.isin(list(column.values))] if column.values else [],
+                nullable=column.empty is not None,
+            )
+            for name, column in self.columns.items()
+        }
+
+    def frame_schema(self, names: Sequence[str]) -> pa.DataFrameSchema:
+        """The contract of some columns as a Pandera schema for polars frames."""
+        return pa.DataFrameSchema({name: self._columns[name] for name in names}, strict=True, ordered=True)
 
 
 @cache

@@ -40,7 +40,10 @@ def working_database(study: Study, *, threads: int | None = None) -> Iterator[du
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"work-{os.getpid()}-", dir=marts))
     try:
-        with under_way(study), duckdb.connect(str(folder / "work.duckdb")) as duck:
+        with under_way(study), duckdb.connect() as duck:
+            # Nothing here outlives the process, so nothing is written twice for the sake of a crash.
+            duck.execute(f"attach '{folder / 'work.duckdb'}' as work (recovery_mode no_wal_writes)")
+            duck.execute("use work")
             duck.execute(f"set temp_directory='{folder / 'spill'}'")
             duck.execute("set preserve_insertion_order=false")
             steps.register(duck)
