@@ -148,7 +148,9 @@ def _contract(duck: duckdb.DuckDBPyConnection, name: str) -> list[str]:
     ]
     if not rows or not asked:
         return []
-    frame = duck.sql("select distinct {} from {}".format(", ".join(f'"{column}"' for column in asked), name)).pl()
+    frame = duck.sql(
+        "select distinct {} from {}".format(", ".join(f'"{column}"' for column in asked), name)
+    ).pl()
     wrong = {(code, column) for _, code, column in failures(table.frame_schema(asked), frame)}
     return [f"{name}.{column}: {code}" for code, column in sorted(wrong)]
 
