@@ -181,25 +181,30 @@ class FactReader:
     def _by_kind(self, readable: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
         """Check the facts of each (kind of event, version) on their own."""
         known = catalogue().events
-        yield from at(readable.filter(pl.col.event_type.is_null()), "FIELD_MISSING", "event_type")
-        strange = pl.col.event_type.is_not_null() & ~pl.col.event_type.is_in(list(known))
-        yield from at(readable.filter(strange), "EVENT_TYPE_UNKNOWN", "event_type")
-        version = pl.col.schema_version.fill_null(1)
-        known_kinds = [
-            (pl.col.event_type == name) & version.is_in(list(event.versions)) for name, event in known.items()
-        ]
-        yield from self._envelope(readable.filter(pl.any_horizontal(known_kinds)))
-        for name in readable["event_type"].unique().sort().to_list():
-            event = known.get(name)
-            if event is None:
-                continue
-            group = readable.filter(pl.col.event_type == name)
-            yield from at(group.filter(version > event.newest), "EVENT_VERSION_FUTURE", "schema_version")
-            yield from at(group.filter(version < 1), "VALUE_OUT_OF_RANGE", "schema_version")
-            for number in event.versions:
-                stated = group.filter(version == number)
-                if len(stated):
-                    yield from self._kind(name, number, event, stated, shapes)
+        # A file often has few lines of many kinds, and each step over a table costs more than those lines: what is rarely
+        # wrong is looked at as a whole before rows are looked for.
+        groups: list[tuple[str, int, pl.DataFrame]] = []
+        for (name, stated), group in readable.partition_by(
+            "event_type", "schema_version", as_dict=True
+        ).items():
+            number = 1 if stated is None else stated
+            if name is None:
+                yield from at(group, "FIELD_MISSING", "event_type")
+            elif name not in known:
+                yield from at(group, "EVENT_TYPE_UNKNOWN", "event_type")
+            elif number > known[name].newest:
+                yield from at(group, "EVENT_VERSION_FUTURE", "schema_version")
+            elif number < 1:
+                yield from at(group, "VALUE_OUT_OF_RANGE", "schema_version")
+            else:
+                groups.append((name, number, group))
+        judged = [group for _, _, group in groups]
+        if sum(map(len, judged)) == len(readable):
+            yield from self._envelope(readable)
+        elif judged:
+            yield from self._envelope(pl.concat(judged))
+        for name, number, group in groups:
+            yield from self._kind(name, number, known[name], group, shapes)
 
     def _envelope(self, group: pl.DataFrame) -> Iterable[Problem]:
         judge = self._judge("envelope", 1, envelope_schema)
@@ -216,14 +221,18 @@ class FactReader:
         self, name: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes
     ) -> Iterable[Problem]:
         for column in event.needs:
-            yield from at(group.filter(pl.col(column).is_null()), "FIELD_MISSING", column)
-        corrects = pl.col.op.is_in(["correct", "retract"])
-        yield from at(group.filter(corrects & pl.col.reason_code.is_null()), "REASON_MISSING", "reason_code")
-        # A retraction need not say again what it takes back; whatever it says is checked like any other content.
-        silent = (pl.col.op == "retract") & (pl.col.payload.is_null() | (pl.col.payload == "{}"))
-        stating = group.filter(~silent.fill_null(value=False))
-        if len(stating):
-            yield from self._payloads(name, version, event, stating, shapes)
+            if group[column].null_count():
+                yield from at(group.filter(pl.col(column).is_null()), "FIELD_MISSING", column)
+        if group["op"].null_count() < len(group):
+            corrects = pl.col.op.is_in(["correct", "retract"])
+            yield from at(
+                group.filter(corrects & pl.col.reason_code.is_null()), "REASON_MISSING", "reason_code"
+            )
+            # A retraction need not say again what it takes back; whatever it says is checked like any other content.
+            silent = (pl.col.op == "retract") & (pl.col.payload.is_null() | (pl.col.payload == "{}"))
+            group = group.filter(~silent.fill_null(value=False))
+        if len(group):
+            yield from self._payloads(name, version, event, group, shapes)
 
     def _payloads(
         self, event_type: str, version: int, event: EventType, group: pl.DataFrame, shapes: Shapes
@@ -231,14 +240,17 @@ class FactReader:
         fields = event.versions[version]
         allowed = set(fields) | (set(_ANSWERS) if event.instrument else set())
         yield from _misshapen(group, shapes, 1, allowed, ("FIELD_UNKNOWN", "payload"))
-        no_object = pl.col.payload.is_not_null() & ~pl.col.payload.str.starts_with("{")
-        yield from at(group.filter(no_object), "FIELD_NOT_OBJECT", "payload")
-        group = group.filter(~no_object)
+        no_object = group.select(
+            pl.col.payload.is_not_null() & ~pl.col.payload.str.starts_with("{")
+        ).to_series()
+        if no_object.any():
+            yield from at(group.filter(no_object), "FIELD_NOT_OBJECT", "payload")
+            group = group.filter(~no_object)
         if not fields and not event.instrument:
             return
         rows = group["row"]
         unused = absent(group, [PAYLOAD_PREFIX + name for name in (*fields, *_ANSWERS)])
-        frame = group.with_columns(unused).with_columns(
+        frame = (group.with_columns(unused) if unused else group).with_columns(
             *typed(fields, PAYLOAD_PREFIX),
             *(pl.col(RAW + PAYLOAD_PREFIX + name).alias(name) for name in _ANSWERS),
         )
@@ -252,18 +264,17 @@ class FactReader:
     def _answers(self, frame: pl.DataFrame, shapes: Shapes) -> Iterable[Problem]:
         """Check items, missing codes and rater of each form."""
         names = [PAYLOAD_PREFIX + name for name in ("instrument", "version")]
-        unknown = frame.drop_nulls(names)
-        for instrument, version in unknown.select(names).unique().sort(names).rows():
+        for (instrument, version), part in frame.partition_by(names, as_dict=True).items():
+            if instrument is None or version is None:
+                continue
             form = self._study.form(instrument, version)
             if form is None:
+                yield from at(part, "INSTRUMENT_UNKNOWN", "instrument")
                 continue
-            same = (pl.col(names[0]) == instrument) & (pl.col(names[1]) == version)
-            part, unknown = unknown.filter(same), unknown.filter(~same)
             wrong_rater = part.filter(~pl.col("payload.rater").is_in(form.raters))
             yield from at(wrong_rater, "RATER_NOT_ALLOWED", "rater")
             yield from _misshapen(part, shapes, 2, set(form.items), ("ITEM_UNKNOWN", "items"))
             yield from self._form((instrument, version), form, part)
-        yield from at(unknown, "INSTRUMENT_UNKNOWN", "instrument")
 
     def _form(self, name: tuple[str, str], form: Version, part: pl.DataFrame) -> Iterable[Problem]:
         yield from _missing_codes(part, form)
@@ -333,12 +344,10 @@ def _misshapen(
     rows: pl.DataFrame, shapes: Shapes, position: int, allowed: set[str], unknown: tuple[str, str]
 ) -> Iterable[Problem]:
     """Rows with names that are doubled or not allowed at one place of `KEY_PATHS`."""
+    own = {shape: shapes[shape][position] for shape in np.unique(rows["shape"].to_numpy()).tolist()}
     for wrong, code in (
-        (
-            [s for s, keys in shapes.items() if len(set(keys[position])) < len(keys[position])],
-            "LINE_DUPLICATE_KEY",
-        ),
-        ([s for s, keys in shapes.items() if not allowed.issuperset(keys[position])], unknown[0]),
+        ([s for s, keys in own.items() if len(set(keys)) < len(keys)], "LINE_DUPLICATE_KEY"),
+        ([s for s, keys in own.items() if not allowed.issuperset(keys)], unknown[0]),
     ):
         if wrong:
             yield from at(rows.filter(pl.col.shape.is_in(wrong)), code, unknown[1])
