@@ -12,9 +12,29 @@ from dyadlog.assets.warehouse.elimination import solve
 
 Terms = list[dict[str, str | float | int | None]]
 
+Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+
 INTERCEPT = "intercept"
 _DIGITS = 12
 TERMS = "STRUCT(term VARCHAR, n_clients INTEGER, estimate DOUBLE, se DOUBLE, df INTEGER, p DOUBLE)[]"
+
+
+class _Group:
+    """A column that is one for the members of a group and zero for the others, standardised, without being written out.
+
+    Args:
+        is_member: of each client.
+    """
+
+    def __init__(self, is_member: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+        n = len(is_member)
+        self.members = np.flatnonzero(is_member)
+        self.mean = len(self.members) / n if n else 0.0
+        self.sd = math.sqrt(n * self.mean * (1 - self.mean) / (n - 1)) if n > 1 else 0.0
+        self.n = n
+
+
+Column = Floats | _Group
 
 
 def t_quantile(df: int) -> float:
@@ -61,42 +81,51 @@ def least_squares(
         too few.
     """
     n = len(outcome)
-    levels = [sorted({row[place] for row in groups}) for place in range(len(factors))]
-    columns = [([row[place] for row in predictors], name) for place, name in enumerate(names)]
-    columns += [
-        ([float(row[place] == group) for row in groups], f"{factor} {group}")
+    given = [*names]
+    kinds = [
+        (f"{factor} {group}", _Group(np.array([row[place] == group for row in groups])))
         for place, factor in enumerate(factors)
-        for group in levels[place][1:]
+        for group in sorted({row[place] for row in groups})[1:]
     ]
-    terms = [INTERCEPT, *(name for _, name in columns)]
+    terms = [INTERCEPT, *given, *(name for name, _ in kinds)]
     df = n - len(terms)
     nothing: Terms = [
         {"term": term, "n_clients": n, "estimate": None, "se": None, "df": None, "p": None} for term in terms
     ]
-    parts = [_standard(outcome), *(_standard(values) for values, _ in columns)]
-    if df < 1 or any(sd == 0 for _, _, sd in parts):
+    parts = [
+        _standard(outcome),
+        *(_standard([row[place] for row in predictors]) for place in range(len(given))),
+    ]
+    sds = [sd for _, _, sd in parts[1:]] + [group.sd for _, group in kinds]
+    if df < 1 or parts[0][2] == 0 or 0 in sds:
         return nothing
     (y, mean_y, sd_y), *rest = parts
-    x = [values for values, _, _ in rest]
+    x: list[Column] = [values for values, _, _ in rest]
+    x += [group for _, group in kinds]
     size = len(x)
     matrix = np.eye(size) * (n - 1)
     for a, b in combinations(range(size), 2):
-        matrix[a, b] = matrix[b, a] = math.fsum(x[a] * x[b])
-    right = np.column_stack([np.array([math.fsum(own * y) for own in x]), np.eye(size)])
+        matrix[a, b] = matrix[b, a] = _cross(x[a], x[b])
+    right = np.column_stack([np.array([_cross(y, own) for own in x]), np.eye(size)])
     solved = solve(matrix, right)
     if solved is None:
         return nothing
     beta, inverse = solved[:, 0], solved[:, 1:]
     fitted = np.zeros(n)
     for own, weight in zip(x, beta, strict=True):
-        fitted = fitted + own * weight
+        if isinstance(own, _Group):
+            fitted[own.members] += weight / own.sd
+            fitted -= weight * own.mean / own.sd
+        else:
+            fitted = fitted + own * weight
     variance = math.fsum((y - fitted) ** 2) / df
     # the intercept is where all predictors are zero, not where they are average
-    shift = np.array([mean / sd for _, mean, sd in rest])
+    means = [mean for _, mean, _ in rest] + [group.mean for _, group in kinds]
+    shift = np.array([mean / sd for mean, sd in zip(means, sds, strict=True)])
     spread = 1 / n + math.fsum((shift[:, None] * inverse * shift).ravel())
     found = [(-math.fsum(beta * shift), math.sqrt(variance * spread), 1.0)]
     found += [
-        (float(weight), math.sqrt(variance * inverse[place, place]), rest[place][2])
+        (float(weight), math.sqrt(variance * inverse[place, place]), sds[place])
         for place, weight in enumerate(beta)
     ]
     answer: Terms = []
@@ -109,10 +138,23 @@ def least_squares(
     return answer
 
 
-def _standard(values: Sequence[float]) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], float, float]:
+def _cross(one: Column, other: Column) -> float:
+    """Sum of the products of two standardised columns."""
+    if isinstance(one, _Group):
+        if isinstance(other, _Group):
+            both = len(np.intersect1d(one.members, other.members, assume_unique=True))
+            return (both - one.n * one.mean * other.mean) / (one.sd * other.sd)
+        return _cross(other, one)
+    if isinstance(other, _Group):
+        # What is standardised has the sum zero, but for rounding.
+        return math.fsum(one[other.members]) / other.sd
+    return math.fsum(one * other)
+
+
+def _standard(values: Sequence[float]) -> tuple[Floats, float, float]:
     """Values less their mean, over their SD (n - 1); mean and SD."""
     n = len(values)
     mean = math.fsum(values) / n if n else 0.0
-    away = np.array([value - mean for value in values])
+    away = np.array(values, np.float64) - mean
     sd = math.sqrt(math.fsum(away * away) / (n - 1)) if n > 1 else 0.0
     return (away / sd if sd else away), mean, sd

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import combinations_with_replacement
+
+import numpy as np
 
 Figures = dict[str, float | str]
 Matrix = list[list[float]]
@@ -41,25 +44,28 @@ def response_surface(
     n = len(z)
     if n <= len(TERMS):
         return []
-    middle = math.fsum([*x, *y]) / (2 * n)
-    unit = math.sqrt(math.fsum((value - middle) ** 2 for value in (*x, *y)) / (2 * n))
+    ratings, outcomes = np.array([x, y], np.float64), np.array(z, np.float64)
+    middle = math.fsum(ratings.ravel()) / (2 * n)
+    unit = math.sqrt(math.fsum((ratings.ravel() - middle) ** 2) / (2 * n))
     if unit == 0:
         return []
-    rows = [_terms((a - middle) / unit, (b - middle) / unit) for a, b in zip(x, y, strict=True)]
-    level = math.fsum(z) / n
-    rest = [value - level for value in z]
-    cross = [[math.fsum(r[i] * r[j] for r in rows) for j in range(6)] for i in range(6)]
+    u, v = (ratings - middle) / unit
+    terms = [np.ones(n), u, v, u * u, u * v, v * v]
+    level = math.fsum(outcomes) / n
+    rest = outcomes - level
+    cross = [[0.0] * 6 for _ in range(6)]
+    for i, j in combinations_with_replacement(range(6), 2):
+        cross[i][j] = cross[j][i] = math.fsum(terms[i] * terms[j])
     inverse = _inverse(cross)
     if inverse is None:
         return []
-    told = [math.fsum(r[i] * value for r, value in zip(rows, rest, strict=True)) for i in range(6)]
+    told = [math.fsum(term * rest) for term in terms]
     found = [math.fsum(a * b for a, b in zip(line, told, strict=True)) for line in inverse]
-    errors = [
-        value - math.fsum(a * b for a, b in zip(row, found, strict=True))
-        for row, value in zip(rows, rest, strict=True)
-    ]
-    left = math.fsum(e * e for e in errors)
-    whole = math.fsum(value * value for value in rest)
+    errors = rest
+    for term, weight in zip(terms, found, strict=True):
+        errors = errors - weight * term
+    left = math.fsum(errors * errors)
+    whole = math.fsum(rest * rest)
     variance = left / (n - 6)
     moved = _moved((center - middle) / unit, unit)
     estimates = _times(moved, found)
@@ -77,10 +83,6 @@ def response_surface(
         }
         for name, parts in sums.items()
     ]
-
-
-def _terms(u: float, v: float) -> tuple[float, ...]:
-    return (1.0, u, v, u * u, u * v, v * v)
 
 
 def _moved(c: float, unit: float) -> Matrix:
