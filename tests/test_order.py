@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.conftest import LONG, Lab, client, phq, rating, session
 
 SITES = ("site-a", "site-b")
-CASES = 700 if LONG else 10  # three thread counts: 30 cases in all, 2,100 in the long form
+CASES = 700 if LONG else 6  # three thread counts: 18 cases in all, 2,100 in the long form
 
 
 def story(seed: int) -> dict[str, list[dict[str, Any]]]:

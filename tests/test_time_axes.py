@@ -16,7 +16,7 @@ from dyadlog.schemas.errors import UserError
 from tests.conftest import LONG, Lab, client, phq, session
 from tests.test_order import story
 
-NIGHTS = 30 if LONG else 6
+NIGHTS = 30 if LONG else 4
 
 
 def test_marts_as_of_a_commit_are_those_of_that_night(lab: Lab) -> None:
