@@ -35,7 +35,6 @@ from dyadlog.schemas.study import Study
 CORRECTIONS = "corrections.csv"
 # Folder of the study team's pages in `reports/`; no site can have this id (schemas/protocol.py).
 STUDY_FOLDER = "study"
-# Made by `dyadlog plot study`, if somebody did: pictures of the study for the same night.
 
 __all__ = [
     "NightId",

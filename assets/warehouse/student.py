@@ -81,20 +81,19 @@ def least_squares(
         too few.
     """
     n = len(outcome)
-    given = [*names]
     kinds = [
         (f"{factor} {group}", _Group(np.array([row[place] == group for row in groups])))
         for place, factor in enumerate(factors)
         for group in sorted({row[place] for row in groups})[1:]
     ]
-    terms = [INTERCEPT, *given, *(name for name, _ in kinds)]
+    terms = [INTERCEPT, *names, *(name for name, _ in kinds)]
     df = n - len(terms)
     nothing: Terms = [
         {"term": term, "n_clients": n, "estimate": None, "se": None, "df": None, "p": None} for term in terms
     ]
     parts = [
         _standard(outcome),
-        *(_standard([row[place] for row in predictors]) for place in range(len(given))),
+        *(_standard([row[place] for row in predictors]) for place in range(len(names))),
     ]
     sds = [sd for _, _, sd in parts[1:]] + [group.sd for _, group in kinds]
     if df < 1 or parts[0][2] == 0 or 0 in sds:

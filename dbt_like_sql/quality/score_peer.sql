@@ -103,7 +103,8 @@ compared as (
     version,
     rater,
     occasion,
-    max(abs(up_own / n - up_others / n_others)) as distance
+    max(abs(up_own / n - up_others / n_others)) as distance,
+    sqrt(ln(2 / 0.002) / 2 * (1 / max(n) + 1 / max(n_others))) as chance
   from up_to
   group by site_id, instrument, version, rater, occasion
 )
@@ -119,11 +120,8 @@ select
   other.n_peers,
   case when compared.distance is not null then round(other.exact_sum_others / other.n_others, 2) end as mean_others,
   round(compared.distance, 2) as distance,
-  case when compared.distance is not null then round(sqrt(ln(2 / 0.002) / 2 * (1 / other.n + 1 / other.n_others)), 2) end as chance,
-  case
-    when other.has_enough
-      then compared.distance > greatest(sqrt(ln(2 / 0.002) / 2 * (1 / other.n + 1 / other.n_others)), threshold.shift_distance)
-  end as is_apart
+  round(compared.chance, 2) as chance,
+  case when other.has_enough then compared.distance > greatest(compared.chance, threshold.shift_distance) end as is_apart
 from other
 cross join threshold
 left join compared using (site_id, instrument, version, rater, occasion)
