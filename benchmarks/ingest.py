@@ -59,8 +59,9 @@ def dyadlog(source: Path, folder: Path) -> dict[str, float]:
     from dyadlog.assets.event_log.log import EventLog
     from dyadlog.assets.event_log.quarantine import Quarantine
     from dyadlog.assets.event_log.storage import LocalStorage
-    from dyadlog.assets.intake.deliver import Readers, deliver
+    from dyadlog.assets.intake.deliver import deliver
     from dyadlog.assets.intake.files import scan
+    from dyadlog.assets.intake.reading import Readers
     from dyadlog.schemas.study import read_study
 
     imports = time.perf_counter() - began

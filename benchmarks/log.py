@@ -160,8 +160,9 @@ def compare(what: str, times: dict[str, list[float]]) -> None:
 def deliveries(short: Path, long: Path, commits: int) -> None:
     """Whole deliveries of 200 lines: read, check, look for duplicates, append."""
     from dyadlog.assets.intake import receive
-    from dyadlog.assets.intake.deliver import Readers, deliver
+    from dyadlog.assets.intake.deliver import deliver
     from dyadlog.assets.intake.files import scan
+    from dyadlog.assets.intake.reading import Readers
     from dyadlog.schemas.study import read_study
 
     times: dict[str, list[float]] = {"short": [], "long": []}

@@ -124,8 +124,9 @@ def deliver_all(folder: Path, clients: int, sessions: int) -> dict[str, float]:
     from dyadlog.assets.event_log.log import EventLog
     from dyadlog.assets.event_log.quarantine import Quarantine
     from dyadlog.assets.event_log.storage import LocalStorage
-    from dyadlog.assets.intake.deliver import Readers, deliver
+    from dyadlog.assets.intake.deliver import deliver
     from dyadlog.assets.intake.files import scan
+    from dyadlog.assets.intake.reading import Readers
     from dyadlog.schemas.study import read_study
 
     sites = "".join(f"  - id: site-{n}\n" for n in range(SITES))

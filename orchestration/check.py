@@ -33,7 +33,7 @@ def check_files(study: Study, files: list[Path], site: str | None, report: Path 
         _one_page(landed)
     sys.stdout.flush()
     # Imported late: the names of files and sites are checked before the heavy libraries load.
-    from dyadlog.assets.intake.deliver import Readers, read_file
+    from dyadlog.assets.intake.reading import Readers, read_file
 
     good = True
     with closing(Readers(study)) as readers:

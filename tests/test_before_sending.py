@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 
 from dyadlog.assets.event_log.records import Commit
-from dyadlog.assets.intake.deliver import Readers, read_file
 from dyadlog.assets.intake.files import Landed
+from dyadlog.assets.intake.reading import Readers, read_file
 from dyadlog.assets.intake.receive import open_log, receive
 from dyadlog.assets.quality.report import gather, night_of, write_site_reports
 from dyadlog.assets.simulation.score import run_nights

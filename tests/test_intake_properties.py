@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import tempfile
+from contextlib import closing
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
-from dyadlog.assets.intake import files
+from dyadlog.assets.intake import files, reading
+from dyadlog.assets.intake.files import scan
+from dyadlog.assets.intake.reading import Readers, read_file
 from dyadlog.schemas.study import Study
+from tests.conftest import LONG
 from tests.intake.oracle import reasons
 from tests.intake.workbench import SITE, Site, form, held, judge, judge_each, study_in
 
@@ -169,3 +175,48 @@ def test_every_line_is_accounted_for(lines: list[str], newline: str, block: int)
         assert by_status["held_back"] == {n for n, line in data.items() if reasons(line, site.study, SITE)}
         # Whatever is not in the log as a fact, or as the repetition of one, lies in the quarantine word for word.
         assert site.sealed() == {n: data[n] for n in by_status["held_back"]}
+
+
+def _some_file(rng: random.Random) -> tuple[str, bytes]:
+    """Name and bytes of a file as it may land: events, a table, compressed or not, faulty or not."""
+    lines = [rng.choice([by_bytes, by_types])(rng) for _ in range(rng.choice([0, 1, 3, 30]))]
+    if rng.random() < 0.3:
+        lines = ["who;nr;status;how", *(f"c{n};{rng.choice([1, 'x', ''])};held;p" for n in range(len(lines)))]
+        lines[rng.choice([0, -1])] += rng.choice(["", "", ";more", '"'])
+        name, content = "f.csv", rng.choice(["\n", "\r\n"]).join(lines).encode()
+    else:
+        name, content = rng.choice(["f.ndjson", "f.ndjson", "f.pdf"]), "\n".join(lines).encode()
+    if rng.random() < 0.2:
+        name, content = f"{name}.gz", gzip.compress(content)
+    if rng.random() < 0.2:
+        content = content[: rng.randrange(len(content) + 1)] + rng.choice([b"", b"\xff"])
+    return name, content
+
+
+@pytest.mark.parametrize("seed", range(100 if LONG else 6))
+def test_a_file_is_read_with_others_as_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr(reading, "SMALL", 2_000)  # some are too large to be read with others
+    monkeypatch.setattr(reading, "TOGETHER", rng.choice([1_000, 4_000, 1 << 20]))
+    study = study_in(tmp_path)
+    for number in range(40):
+        name, content = _some_file(rng)
+        site = rng.choice(["site-a", "site-b"])
+        (tmp_path / "landing" / site / f"{number:02d}-{name}").write_bytes(content)
+    landed = scan(study).files
+    with closing(Readers(study)) as readers:
+        ahead = list(readers.ahead(landed, lambda file: file.size % 5 == 0))
+        alone = [read_file(study, file, readers) for file in landed]
+    assert [file for file, _ in ahead] == landed
+    assert all(found is None for file, found in ahead if file.size % 5 == 0 or file.size > 2_000)
+    together = [(found, read) for (_, found), read in zip(ahead, alone, strict=True) if found]
+    assert together
+    for found, read in together:
+        assert found.receipt == read.receipt
+        assert found.held == read.held
+        assert_frame_equal(found.facts, read.facts)
+    left = [read for (_, found), read in zip(ahead, alone, strict=True) if not found]
+    assert any(read.refused for read in left)
+    assert not any(found.refused for found, _ in together)

@@ -11,7 +11,7 @@ from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.blocked import Blocked
 
 if TYPE_CHECKING:
-    from dyadlog.assets.intake.deliver import Reading
+    from dyadlog.assets.intake.reading import Reading
 
 CODE = "PERSON_ERASED"
 

@@ -64,6 +64,19 @@ class Facts:
     text: pl.Series
     problems: list[Problem] = field(default_factory=list)
 
+    def split(self, rows: Sequence[int]) -> list[Facts]:
+        """The same, cut into pieces of so many rows."""
+        ends = np.cumsum(rows)
+        starts = [0, *ends[:-1].tolist()]
+        parts = [
+            Facts(self.frame.slice(start, length), self.text.slice(start, length))
+            for start, length in zip(starts, rows, strict=True)
+        ]
+        for row, code, where in self.problems:
+            part = int(np.searchsorted(ends, row, side="right"))
+            parts[part].problems.append((row - starts[part], code, where))
+        return parts
+
 
 class FactReader:
     """Reads and checks facts. What it learns from one file makes the next one faster and changes no result.
@@ -86,21 +99,22 @@ class FactReader:
         """Release DuckDB."""
         self._duck.close()
 
-    def read(self, site_id: str, table: pa.Table, odd: Sequence[int] | np.ndarray = ()) -> Facts:
+    def read(self, site_id: str | pl.Series, table: pa.Table, odd: Sequence[int] | np.ndarray = ()) -> Facts:
         """Check one block.
 
         Args:
-            site_id: the landing folder's site, whatever the lines claim.
+            site_id: the landing folder's site, whatever the lines claim; of each row, where they are of several.
             table: columns `line_number`, `text` and, for facts made of table rows, `fact_number` (from 1).
             odd: rows that must be read once more by a strict JSON reader.
         """
-        if "fact_number" not in table.column_names:
-            table = table.append_column("fact_number", pa.array(np.ones(table.num_rows, np.int32)))
+        table = numbered(table)
         table = table.append_column("row", pa.array(np.arange(table.num_rows, dtype=np.int64)))
         longest = self._study.protocol.limits.line_kilobytes * 1024
         text = pl.Series("text", table["text"])
         numbers = pl.DataFrame(table.select(["row", "line_number", "fact_number"]))
-        read, shapes = self._fields(site_id, _likely(table, longest), text)
+        read, shapes = self._fields(
+            site_id if isinstance(site_id, str) else "", _likely(table, longest), text
+        )
         # Both are sorted by row; only lines that could not be read are missing on the right.
         joined = (
             numbers.hstack(read.drop("row"))
@@ -292,6 +306,13 @@ class FactReader:
         judge = self._judge("form", name, lambda: form_schema(form))
         for row, code, column in judge.failures(table):
             yield rows[row], code, column.replace(ITEM_PREFIX, "items.", 1)
+
+
+def numbered(table: pa.Table) -> pa.Table:
+    """A block with `fact_number`: a line of events says one thing."""
+    if "fact_number" in table.column_names:
+        return table
+    return table.append_column("fact_number", pa.array(np.ones(table.num_rows, np.int32)))
 
 
 @cache

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.cache import CommitCache
@@ -23,9 +22,6 @@ from dyadlog.assets.intake.files import FileRefusedError, Landed, Landing, Reade
 from dyadlog.assets.intake.known import known_as
 from dyadlog.assets.version import code_version
 from dyadlog.schemas.study import Study
-
-if TYPE_CHECKING:
-    from dyadlog.assets.intake.deliver import Readers
 
 # A file whose time stamp is this young may still change without a new stamp.
 _SETTLED_SECONDS = 2.0
@@ -193,38 +189,56 @@ def receive(
     Yields:
         each file with its commit (None if the log knew the file already).
     """
-    quarantine = open_quarantine(study)
-    with at_work(study, log), ExitStack() as open_now:
+    with at_work(study, log):
         remove_merged(study, log, clock)
         seen = Seen(study)
-        readers: Readers | None = None
-        came = set()
+        looked_at = time.time()
+        files = [
+            landed
+            for landed in scan(study).files
+            if landed not in seen and (sites is None or landed.site_id in sites)
+        ]
         try:
-            for landed in scan(study).files:
-                if landed in seen or (sites is not None and landed.site_id not in sites):
-                    continue
-                # Imported late: most of a night's wait would be for libraries that an empty night does not need.
-                from dyadlog.assets.intake.deliver import Readers, deliver
-
-                if readers is None:
-                    readers = open_now.enter_context(closing(Readers(study)))
-                looked_at = time.time()
-                told = partial(progress, landed) if progress else None
-                commit = deliver(
-                    study,
-                    log,
-                    quarantine,
-                    landed,
-                    readers,
-                    clock=clock,
-                    code_version=code_version(),
-                    blocked=open_block_list(study),
-                    progress=told,
-                )
+            for landed, commit in _deliver_all(study, log, files, clock, progress):
                 seen.add(landed, looked_at)
-                came.add(landed.site_id)
                 yield landed, commit
-            for site_id in sorted(came):
+            for site_id in sorted({landed.site_id for landed in files}):
                 merge_segments(study, log, site_id, study.protocol.compaction.segments, clock)
         finally:
             seen.save()
+
+
+def _deliver_all(
+    study: Study,
+    log: EventLog,
+    files: Sequence[Landed],
+    clock: Callable[[], datetime],
+    progress: Callable[[Landed, int], None] | None,
+) -> Iterator[tuple[Landed, Commit | None]]:
+    if not files:
+        return
+    # Imported late: most of a night's wait would be for libraries that an empty night does not need.
+    from dyadlog.assets.intake.deliver import deliver
+    from dyadlog.assets.intake.reading import Readers
+
+    quarantine = open_quarantine(study)
+    sizes = {(c.receipt.site_id, c.receipt.file_bytes) for c in log.commits()}
+    with (
+        closing(Readers(study)) as readers,
+        # To see that a file is known, its hash is enough.
+        closing(readers.ahead(files, lambda file: (file.site_id, file.size) in sizes)) as ahead,
+    ):
+        for landed, reading in ahead:
+            commit = deliver(
+                study,
+                log,
+                quarantine,
+                landed,
+                readers,
+                clock=clock,
+                code_version=code_version(),
+                blocked=open_block_list(study),
+                reading=reading,
+                progress=partial(progress, landed) if progress else None,
+            )
+            yield landed, commit

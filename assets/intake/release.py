@@ -19,12 +19,11 @@ from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Act, Commit, Receipt
 from dyadlog.assets.event_log.rows import places
 from dyadlog.assets.event_log.standing import releases, standing, voided
-from dyadlog.assets.intake.deliver import Held, Readers, Tally, mapping_of, none, take
 from dyadlog.assets.intake.duplicates import mark_duplicates
-from dyadlog.assets.intake.facts import Facts
 from dyadlog.assets.intake.files import FileRefusedError, kind_of
 from dyadlog.assets.intake.lines import Lines
-from dyadlog.assets.intake.tables import FactLines, TableReader
+from dyadlog.assets.intake.reading import Block, Held, Readers, Tally, mapping_of, none, take
+from dyadlog.assets.intake.tables import TableReader
 from dyadlog.schemas.study import Study
 
 _AT_ONCE = 50_000
@@ -177,12 +176,12 @@ def _judged(study: Study, delivery: Commit, held: list[Held], readers: Readers) 
     """The facts of those lines that pass now, in the columns of the log."""
     told = delivery.receipt
     if kind_of(told.file_name) == "events":
-        checked = readers.check(told.site_id, _event_lines(held))
+        blocks = _event_lines(held)
     else:
-        checked = _table_lines(study, delivery, held, readers)
+        blocks = _table_lines(study, delivery, held)
     parts: list[pl.DataFrame] = []
     try:
-        for facts in checked:
+        for facts in readers.check(told.site_id, blocks):
             take(facts, told.site_id, parts, [], Tally())
     except (
         FileRefusedError
@@ -191,7 +190,7 @@ def _judged(study: Study, delivery: Commit, held: list[Held], readers: Readers) 
     return (pl.concat(parts) if parts else none()).filter(pl.col("status") == "accepted")
 
 
-def _event_lines(held: list[Held]) -> Iterator[Lines]:
+def _event_lines(held: list[Held]) -> Iterator[Block]:
     for start in range(0, len(held), _AT_ONCE):
         part = held[start : start + _AT_ONCE]
         table = pa.table(
@@ -201,23 +200,18 @@ def _event_lines(held: list[Held]) -> Iterator[Lines]:
             }
         )
         # The strict reader sees them all: where the brackets stand was not kept.
-        yield Lines(table, np.arange(len(part)))
+        yield Block(Lines(table, np.arange(len(part))))
 
 
-def _table_lines(study: Study, delivery: Commit, held: list[Held], readers: Readers) -> Iterator[Facts]:
+def _table_lines(study: Study, delivery: Commit, held: list[Held]) -> Iterator[Block]:
     """The rows are read by the mapping of today, under the header of their table."""
     told = delivery.receipt
     texts = {number: text for number, _, _, text in held}
     numbers = sorted(texts)  # the header comes first
     table = TableReader(mapping_of(study, told.site_id, told.file_name))
-    blocks = iter(["".join(f"{texts[number]}\n" for number in numbers).encode()])
-
-    def rows() -> Iterator[FactLines]:
-        for made in table.read(blocks):
-            made.line_number = [numbers[n - 1] for n in made.line_number]
-            yield made
-
-    return readers.check_table(told.site_id, rows())
+    for made in table.read(iter(["".join(f"{texts[number]}\n" for number in numbers).encode()])):
+        made.line_number = [numbers[n - 1] for n in made.line_number]
+        yield Block.of_table(made)
 
 
 def _remarks(facts: pl.DataFrame) -> Remarks:

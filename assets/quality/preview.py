@@ -22,8 +22,9 @@ from dyadlog.assets.event_log.log import EventLog, Head
 from dyadlog.assets.event_log.records import Commit, Less, Receipt
 from dyadlog.assets.event_log.rows import places, rows_sql
 from dyadlog.assets.event_log.standing import voided
-from dyadlog.assets.intake.deliver import Readers, deliver
+from dyadlog.assets.intake.deliver import deliver
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader
+from dyadlog.assets.intake.reading import Readers
 from dyadlog.assets.intake.receive import at_work, open_block_list, open_log, open_quarantine
 from dyadlog.assets.quality.expectations import run_expectations
 from dyadlog.assets.quality.facts import opened, read_findings

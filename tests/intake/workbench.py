@@ -16,10 +16,11 @@ from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.event_log.storage import LocalStorage
-from dyadlog.assets.intake.deliver import Readers, deliver
+from dyadlog.assets.intake.deliver import deliver
 from dyadlog.assets.intake.facts import FactReader
 from dyadlog.assets.intake.files import scan
 from dyadlog.assets.intake.lines import cut
+from dyadlog.assets.intake.reading import Readers
 from dyadlog.schemas.study import Study, read_study
 
 SITE = "site-a"

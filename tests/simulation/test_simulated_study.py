@@ -18,8 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadlog.assets.intake.deliver import Readers, read_file
 from dyadlog.assets.intake.files import scan
+from dyadlog.assets.intake.reading import Readers, read_file
 from dyadlog.assets.simulation.calibration import Tally, table
 from dyadlog.assets.simulation.delivery import file_content, file_name
 from dyadlog.assets.simulation.facts import SCHEMA, facts_of
