@@ -94,8 +94,9 @@ def _all(ratings: Ratings, labels: bool) -> Iterator[tuple[str, Estimate | None,
             yield name, found, len(rows), coders
             if name in _OF_MEANS:
                 yield _OF_MEANS[name], found and stepped_up(found, coders), len(rows), coders
+    known, coincidences = coincidence_matrix(list(ratings.values()))
     for metric in ("nominal",) if labels else _METRICS:
-        yield f"alpha_{metric}", krippendorff(list(ratings.values()), metric), len(ratings), size
+        yield f"alpha_{metric}", krippendorff(known, coincidences, metric), len(ratings), size
 
 
 def _usual(ratings: Ratings) -> int:
@@ -279,20 +280,33 @@ def _quantile(free: float, rest: float) -> float:
 # --- Krippendorff ------------------------------------------------------------------------------
 
 
-def krippendorff(units: Sequence[Mapping[str, float]], metric: str) -> Estimate | None:
-    """Alpha: 1 - observed / expected disagreement, by the matrix of coincidences.
+def coincidence_matrix(units: Sequence[Mapping[str, float]]) -> tuple[Floats, Floats]:
+    """The k values that occur, sorted, and how often two of them meet in a unit (k x k).
 
     Each of the m (m - 1) ordered pairs of values of a unit counts 1 / (m - 1), whether or not values are missing elsewhere.
     (irr 0.84.1 counts 1 where nothing is missing and there are more than two coders; that is not copied.)
     """
-    known = np.array(sorted({value for given in units for value in given.values()}))
-    places = {value: place for place, value in enumerate(known.tolist())}
+    sizes = np.array([len(given) for given in units])
+    values = np.array([value for given in units for value in given.values()])
+    known, places = np.unique(values, return_inverse=True)
+    counts = np.zeros((len(units), len(known)))
+    np.add.at(counts, (np.repeat(np.arange(len(units)), sizes), places), 1)
     coincidences = np.zeros((len(known), len(known)))
-    for given in units:
-        counts = np.zeros(len(known))
-        for value in given.values():
-            counts[places[value]] += 1
-        coincidences += (np.outer(counts, counts) - np.diag(counts)) / (len(given) - 1)
+    for size in np.unique(sizes).tolist():
+        own = counts[sizes == size]
+        # Sums of whole numbers are exact in any order.
+        coincidences += (own.T @ own - np.diag(own.sum(axis=0))) / (size - 1)
+    return known, coincidences
+
+
+def krippendorff(known: Floats, coincidences: Floats, metric: str) -> Estimate | None:
+    """Alpha: 1 - observed / expected disagreement, by the matrix of coincidences.
+
+    Args:
+        known: the values that occur, sorted.
+        coincidences: how often two of them meet.
+        metric: how far apart two values are: nominal, ordinal, interval, ratio.
+    """
     often = coincidences.sum(axis=1)
     apart = _apart(metric, known, often)
     expected = _sum(np.outer(often, often) * apart)
