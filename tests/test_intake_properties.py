@@ -199,6 +199,7 @@ def test_a_file_is_read_with_others_as_alone(
 ) -> None:
     rng = random.Random(seed)
     monkeypatch.setattr(reading, "SMALL", 2_000)  # some are too large to be read with others
+    monkeypatch.setattr(reading, "_LEAST", 1)
     monkeypatch.setattr(reading, "TOGETHER", rng.choice([1_000, 4_000, 1 << 20]))
     study = study_in(tmp_path)
     for number in range(40):

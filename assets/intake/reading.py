@@ -31,6 +31,8 @@ _AT_ONCE = 2
 # checks costs the same for ten lines as for ten thousand.
 TOGETHER = 16 << 20
 SMALL = 4 << 20
+# As how many bytes the smallest file counts, so that of thousands of tiny files the first are committed soon.
+_LEAST = 64 << 10
 
 # Columns that are filled when all of the file is known.
 _LATER = ("line_hash", "same_as", "salt", "part")
@@ -167,13 +169,16 @@ class _Group(NamedTuple):
 
 def _grouped(files: Iterable[Landed], alone: Callable[[Landed], bool]) -> Iterator[_Group]:
     small: list[Landed] = []
+    room = TOGETHER
     for landed in files:
         is_small = landed.size <= SMALL and not alone(landed)
-        if small and (not is_small or sum(other.size for other in small) + landed.size > TOGETHER):
+        taken = max(landed.size, _LEAST)
+        if small and (not is_small or taken > room):
             yield _Group(small)
-            small = []
+            small, room = [], TOGETHER
         if is_small:
             small.append(landed)
+            room -= taken
         else:
             yield _Group((), (landed,))
     if small:
@@ -188,9 +193,8 @@ def _whole(study: Study, landed: Landed) -> Iterator[tuple[_File, Block]]:
             read = list(islice(blocks, 2))
         except FileRefusedError:
             return
-    if (
-        len(read) == 1 and read[0].lines.table.nbytes <= TOGETHER
-    ):  # of a compressed file the text may be large
+    # Of a compressed file the text may be large.
+    if len(read) == 1 and read[0].lines.table.nbytes <= TOGETHER:
         yield file, read[0]
 
 
@@ -199,9 +203,8 @@ def _joined(parts: Sequence[Lines]) -> tuple[Lines, list[int]]:
     rows = [lines.table.num_rows for lines in parts]
     starts = np.cumsum([0, *rows[:-1]])
     table = pa.concat_tables([numbered(lines.table).select(_COLUMNS) for lines in parts])
-    return Lines(
-        table, np.concatenate([lines.odd + start for lines, start in zip(parts, starts, strict=True)])
-    ), rows
+    odd = [lines.odd + start for lines, start in zip(parts, starts, strict=True)]
+    return Lines(table, np.concatenate(odd)), rows
 
 
 def read_file(study: Study, landed: Landed, readers: Readers, *, progress: Progress | None = None) -> Reading:
