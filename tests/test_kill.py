@@ -23,7 +23,7 @@ from dyadlog.assets.intake.receive import open_log
 from tests import nights
 from tests.conftest import LONG, Lab, client, phq, rating, session
 
-KILLS = 500 if LONG else 50
+KILLS = 1_000 if LONG else 50
 WORKERS = 5
 COMMAND = [sys.executable, "-m", "dyadlog.orchestration.cli", "night", "-s"]
 
