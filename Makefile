@@ -16,7 +16,7 @@ check-file: .venv/.ready  ## the check of one site as one file: make check-file 
 	$(BIN)/dyadlog check-file $(SITE) -s $(STUDY) -o build/dyadlog-check.py
 
 test: .venv/.ready build/axe/.ready build/chromium/.ready check  ## lint, types, then all quick tests
-	$(BIN)/pytest -q -n 3 --dist worksteal
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 test-long: .venv/.ready build/axe/.ready build/chromium/.ready  ## the slow sweeps too
 	DYADLOG_LONG=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "long or not long"
