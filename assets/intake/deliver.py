@@ -15,11 +15,12 @@ from dyadlog.assets.event_log.log import EventLog, RacedError
 from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.event_log.standing import releases
+from dyadlog.assets.intake.account import none
 from dyadlog.assets.intake.blocked import leave_out
 from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.files import Landed, Reader
 from dyadlog.assets.intake.known import known_as
-from dyadlog.assets.intake.reading import Progress, Readers, Reading, measure, none, read_file
+from dyadlog.assets.intake.reading import Progress, Readers, Reading, measure, read_file
 from dyadlog.schemas.study import Study
 
 

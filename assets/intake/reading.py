@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.records import Receipt
-from dyadlog.assets.intake.columns import Problem
+from dyadlog.assets.intake.account import Held, Tally, none, take
 from dyadlog.assets.intake.facts import FactReader, Facts, numbered
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.lines import Lines, cut
 from dyadlog.assets.intake.tables import FactLines, TableReader
-from dyadlog.schemas.codes import codes
 from dyadlog.schemas.mapping import Mapping
 from dyadlog.schemas.study import Study
 
@@ -34,14 +32,10 @@ SMALL = 4 << 20
 # As how many bytes the smallest file counts, so that of thousands of tiny files the first are committed soon.
 _LEAST = 64 << 10
 
-# Columns that are filled when all of the file is known.
-_LATER = ("line_hash", "same_as", "salt", "part")
-
 # What is read of a block.
 _COLUMNS = ["line_number", "text", "fact_number"]
 
 Progress = Callable[[int], None]
-Held = tuple[int, int, list[str], str]
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -293,11 +287,6 @@ def measure(reader: Reader) -> bool:
     return True
 
 
-def none() -> pl.DataFrame:
-    """No facts."""
-    return pl.DataFrame(schema=segment.SCHEMA)
-
-
 def mapping_of(study: Study, site_id: str, file_name: str) -> Mapping:
     """The mapping by which a table is read.
 
@@ -308,101 +297,3 @@ def mapping_of(study: Study, site_id: str, file_name: str) -> Mapping:
         if mapping.fits(file_name):
             return mapping
     raise FileRefusedError("FILE_NO_MAPPING")
-
-
-class Tally:
-    """Counts lines and codes of a file."""
-
-    def __init__(self) -> None:
-        self.lines = 0
-        self.facts = 0
-        self.held_lines = 0
-        self.codes: Counter[str] = Counter()
-        self.fields: Counter[str] = Counter()
-        self.file_codes: list[str] = []
-
-    def receipt(self, landed: Landed, reader: Reader) -> Receipt:
-        """The account of the file."""
-        if not self.lines:
-            self.file_codes.append("FILE_EMPTY")
-        return Receipt(
-            landed.site_id,
-            landed.name,
-            reader.size,
-            reader.sha256,
-            self.lines,
-            self.facts,
-            accepted=self.lines - self.held_lines,
-            held_back=self.held_lines,
-            codes=dict(self.codes + Counter(self.file_codes)),
-            fields=dict(self.fields),
-        )
-
-
-def take(facts: Facts, site_id: str, parts: list[pl.DataFrame], held: list[Held], tally: Tally) -> None:
-    """Add a checked block: mark what is held back, empty its content, count."""
-    frame = facts.frame.with_columns(
-        pl.col("revision").fill_null(1),
-        pl.col("op").fill_null("assert"),
-        pl.col("schema_version").fill_null(1),
-        pl.lit(site_id).alias("site_id"),
-        pl.lit("accepted").alias("status"),
-        pl.lit(None, pl.List(pl.String)).alias("codes"),
-        *(pl.lit(None, segment.SCHEMA[name]).alias(name) for name in _LATER),
-    )
-    numbers = frame["line_number"].to_numpy()
-    tally.lines += 1 + int(np.count_nonzero(np.diff(numbers))) if len(numbers) else 0
-    tally.facts += len(frame)
-    if facts.problems:
-        frame = _mark(frame, facts, numbers, held, tally)
-    parts.append(frame.select(list(segment.SCHEMA)))
-
-
-def _mark(
-    frame: pl.DataFrame, facts: Facts, numbers: np.ndarray[Any, Any], held: list[Held], tally: Tally
-) -> pl.DataFrame:
-    registry = codes()
-    by_row: dict[int, list[Problem]] = {}
-    for problem in facts.problems:
-        by_row.setdefault(problem[0], []).append(problem)
-    refused_lines = {
-        int(numbers[row])
-        for row, problems in by_row.items()
-        if any(registry[code].severity == "error" for _, code, _ in problems)
-    }
-    tally.held_lines += len(refused_lines)
-    tally.codes.update(code for _, code in {(int(numbers[row]), code) for row, code, _ in facts.problems})
-    tally.fields.update(
-        f"{code}@{where}"
-        for _, code, where in {(int(numbers[row]), code, where) for row, code, where in facts.problems}
-    )
-    noted = {
-        row: sorted({f"{code}@{where}" for _, code, where in problems}) for row, problems in by_row.items()
-    }
-    held_rows = np.flatnonzero(np.isin(numbers, list(refused_lines))).tolist()
-    facts_of_line = frame["fact_number"]
-    held.extend(
-        (int(numbers[row]), int(facts_of_line[row]), noted.get(row, []), text.rstrip("\r\n"))
-        for row, text in zip(held_rows, facts.text[held_rows].to_list(), strict=True)
-    )
-    marks = pl.DataFrame(
-        {"row": list(noted), "noted": list(noted.values())},
-        schema={"row": pl.Int64, "noted": pl.List(pl.String)},
-    )
-    is_held = pl.col("row").is_in(held_rows)
-    kept = {"line_number", "fact_number", "site_id"}
-    return (
-        frame.with_row_index("row")
-        .with_columns(pl.col("row").cast(pl.Int64))
-        .join(marks, on="row", how="left", maintain_order="left")
-        .with_columns(
-            [pl.col("noted").alias("codes")]
-            + [pl.when(is_held).then(pl.lit("held_back")).otherwise("status").alias("status")]
-            + [
-                pl.when(~is_held).then(pl.col(name)).alias(name)
-                for name in (*segment.ENVELOPE, "payload")
-                if name not in kept
-            ]
-        )
-        .drop("row", "noted")
-    )

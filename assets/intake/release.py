@@ -19,10 +19,11 @@ from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Act, Commit, Receipt
 from dyadlog.assets.event_log.rows import places
 from dyadlog.assets.event_log.standing import releases, standing, voided
+from dyadlog.assets.intake.account import Held, Tally, none, take
 from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.files import FileRefusedError, kind_of
 from dyadlog.assets.intake.lines import Lines
-from dyadlog.assets.intake.reading import Block, Held, Readers, Tally, mapping_of, none, take
+from dyadlog.assets.intake.reading import Block, Readers, mapping_of
 from dyadlog.assets.intake.tables import TableReader
 from dyadlog.schemas.study import Study
 
