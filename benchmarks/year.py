@@ -132,7 +132,9 @@ def one(step: str, folder: Path) -> None:
 def prepare(folder: Path, given: argparse.Namespace) -> tuple[Path, Path]:
     """The study with one delivery held back, the last one of a site of middling size: where it lies, where it belongs."""
     if given.study:
-        shutil.copytree(given.study / "landing", folder / "landing")
+        for part in ("landing", "mappings"):
+            if (given.study / part).is_dir():
+                shutil.copytree(given.study / part, folder / part)
         shutil.copy(given.study / "study.yaml", folder)
     else:
         size = TENTH if given.tenth else []
