@@ -49,7 +49,7 @@ def deliver(
         code_version: version of Dyadlog.
         blocked: keeps those out who were erased.
         reading: the file, if it was read already.
-        progress: called with the number of bytes read so far.
+        progress: called with the number of bytes read so far, if it is read here.
 
     Returns:
         the commit, or None if the log holds this very file (site, name and bytes) already.

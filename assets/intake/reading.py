@@ -140,9 +140,7 @@ class Readers:
             self._idle.append(reader)
 
     def _together(self, group: _Group) -> list[tuple[Landed, Reading | None]]:
-        whole = {
-            landed: (file, block) for landed in group.small for file, block in _whole(self._study, landed)
-        }
+        whole = {landed: read for landed in group.small if (read := _whole(self._study, landed))}
         readings: dict[Landed, Reading] = {}
         if whole:
             lines, rows = _joined([block.lines for _, block in whole.values()])
@@ -179,17 +177,16 @@ def _grouped(files: Iterable[Landed], alone: Callable[[Landed], bool]) -> Iterat
         yield _Group(small)
 
 
-def _whole(study: Study, landed: Landed) -> Iterator[tuple[_File, Block]]:
-    """A file in one block; nothing, if it is larger or something is wrong with it as a whole."""
+def _whole(study: Study, landed: Landed) -> tuple[_File, Block] | None:
+    """A file in one block; None if it is larger or something is wrong with it as a whole."""
     file = _File(study, landed)
     with closing(file.blocks()) as blocks:
         try:
             read = list(islice(blocks, 2))
         except FileRefusedError:
-            return
+            return None
     # Of a compressed file the text may be large.
-    if len(read) == 1 and read[0].lines.table.nbytes <= TOGETHER:
-        yield file, read[0]
+    return (file, read[0]) if len(read) == 1 and read[0].lines.table.nbytes <= TOGETHER else None
 
 
 def _joined(parts: Sequence[Lines]) -> tuple[Lines, list[int]]:
