@@ -1,0 +1,108 @@
+"""Law: order, packaging, repetition, correction, voiding, release: what holds is what a simple model says. Many cases.
+
+A case is a family of three events of one site, of which different things are said, again and again. Families share
+deliveries, so that a study of many is cheap; nothing of one may matter to another. Sites use the same names of persons
+and events, so that whatever leaked from one to another would show.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dyadlog.assets.event_log.verify import verify
+from dyadlog.assets.intake.receive import at_work, open_log
+from dyadlog.assets.intake.void import void
+from tests.conftest import LONG, STUDY
+from tests.test_acts import ABSOLUTE, Steward
+from tests.test_acts_properties import Holds, Line, Model, delivery_of, folded, statement
+
+CASES = 50_000 if LONG else 2_000
+SITES, FAMILIES = 20, 50
+NIGHTS = 7
+STUDY_OF_MANY = STUDY.replace(
+    "[{id: site-a}, {id: site-b}, {id: site-c}]",
+    "[" + ", ".join(f"{{id: s{number:02d}}}" for number in range(SITES)) + "]",
+)
+
+
+class Site:
+    """What a site does night after night. Its events come in families that know nothing of each other."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+        self.model = Model()
+
+    def sends(self) -> list[Line]:
+        """Lines of one night; often what was sent before: the same file, or its lines in other order and packaging."""
+        dice, before = self._dice, [d.lines for d in self.model.deliveries]
+        if dice.random() < 0.1:
+            return []
+        if before and dice.random() < 0.15:
+            return dice.choice(before)
+        said = [line for family in range(FAMILIES) if dice.random() < 0.7 for line in self._says(family)]
+        every = [line for lines in before for line in lines]
+        again = dice.sample(every, dice.randint(0, len(every) // 2))
+        return dice.sample([*said, *again], len(said) + len(again))
+
+    def _says(self, family: int) -> list[Line]:
+        dice = self._dice
+        return [
+            statement(
+                10 * family + dice.randint(1, 3), dice.randint(1, 2), dice.randint(0, 2), dice.random() < 0.3
+            )
+            for _ in range(dice.randint(1, 3))
+        ]
+
+    def voids(self) -> list[Line] | None:
+        """Lines of a delivery that is taken back, once in a while."""
+        standing = [d for d in self.model.deliveries if not d.voided]
+        if not standing or self._dice.random() > 0.15:
+            return None
+        taken = self._dice.choice(standing)
+        taken.voided = True
+        return taken.lines
+
+
+@pytest.mark.parametrize("seed", range(CASES // (SITES * FAMILIES)))
+def test_what_holds_at_each_site_is_what_its_model_says(tmp_path: Path, seed: int) -> None:
+    lab, dice = Steward(tmp_path / "study", STUDY_OF_MANY), random.Random(seed)
+    sites = {site_id: Site(random.Random(f"{seed} {site_id}")) for site_id in lab.study.site_ids}
+    rules_change = dice.randrange(1, NIGHTS)
+    pasts: dict[int, dict[str, Holds]] = {}
+    acts = {"void": 0, "release": 0}
+    for night in range(NIGHTS):
+        for site_id, site in sites.items():
+            if lines := site.sends():
+                lab.drop(site_id, f"{night}.ndjson", lines)
+                site.model.deliver(lines)
+        lab.receive()
+        acts["void"] += _void(lab, {name: lines for name, site in sites.items() if (lines := site.voids())})
+        if night == rules_change:
+            (lab.folder / "study.yaml").write_text(STUDY_OF_MANY + ABSOLUTE)
+            for site in sites.values():
+                site.model.dates_allowed = True
+            acts["release"] += len(lab.release())
+            for site in sites.values():
+                site.model.release()
+        pasts[open_log(lab.study).head().seq] = {name: site.model.holds() for name, site in sites.items()}
+    for upto, holds in pasts.items():  # as of each night: what was known then
+        found = folded(lab, upto)
+        wrong = [site_id for site_id in sites if found.get(site_id, {}) != holds[site_id]]
+        assert not wrong, f"seed {seed}, as of commit {upto}"
+    assert verify(open_log(lab.study)) == max(pasts)
+    assert min(acts.values()) > 4, acts
+
+
+def _void(lab: Steward, taken: dict[str, list[Line]]) -> int:
+    """Void the deliveries of these lines, one a site."""
+    log = open_log(lab.study)
+    with at_work(lab.study, log):
+        for site_id, lines in taken.items():
+            name = delivery_of(log, site_id, lines)
+            said: dict[str, Any] = {"by": "A. Bee", "why": "export of another study", "code_version": "v"}
+            void(lab.study, log, site_id, name, clock=lambda: lab.clock, **said)
+    return len(taken)
