@@ -63,12 +63,19 @@ def crowd(seed: int, between: float) -> tuple[list[list[int]], list[float], list
     return labels, times, values
 
 
+def one_by_one(values: list[float], times: list[float] | None = None) -> list[list[float]]:
+    """The sums that the steps take, each of a single value."""
+    if times:
+        return [[1, y, y * y, t, t * t, t * y] for y, t in zip(values, times, strict=True)]
+    return [[1, y, y * y] for y in values]
+
+
 @pytest.mark.parametrize("between", [1.5, 0.0])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_nested_variances_are_where_the_likelihood_is_highest(seed: int, between: float) -> None:
     labels, times, values = crowd(seed, between)
     for some, at in ((labels, times), (labels[1:], []), (labels[:1], times)):
-        found: Any = nested_variances(some, at, values)
+        found: Any = nested_variances(some, one_by_one(values, at))
         assert is_least(found["variances"], some, at, values)
         assert (found["slope"] is None) == (at == [])
 
@@ -83,22 +90,22 @@ def test_therapists_who_cross_sites(seed: int) -> None:
             for _ in range(chance.randint(1, 5)):
                 told.append((site, therapist, [0.0, 1.5, -2.0, 0.7][site] + own + chance.gauss(0, 1)))
     sites, therapists, values = ([one[part] for one in told] for part in range(3))
-    found: Any = crossed_variances(sites, therapists, values)
+    found: Any = crossed_variances(sites, therapists, one_by_one(values))
     assert is_least(found["variances"], [sites, therapists], [], values)
 
 
 def test_therapists_of_one_site_each_are_nested() -> None:
     labels, _, values = crowd(5, 1.5)
-    nested: Any = nested_variances(labels[:2], [], values)
-    crossed: Any = crossed_variances(*labels[:2], values)
+    nested: Any = nested_variances(labels[:2], one_by_one(values))
+    crossed: Any = crossed_variances(*labels[:2], one_by_one(values))
     assert crossed["variances"] == pytest.approx(nested["variances"], rel=1e-4)
     assert crossed["intercept"] == pytest.approx(nested["intercept"], abs=1e-4)
 
 
 def test_other_units_give_the_same_shares() -> None:
     labels, times, values = crowd(6, 1.5)
-    plain: Any = nested_variances(labels, times, values)
-    turned: Any = nested_variances(labels, [7 * t for t in times], [100 - 10 * y for y in values])
+    plain: Any = nested_variances(labels, one_by_one(values, times))
+    turned: Any = nested_variances(labels, one_by_one([100 - 10 * y for y in values], [7 * t for t in times]))
     assert turned["variances"] == pytest.approx([100 * v for v in plain["variances"]], rel=1e-4)
     assert turned["slope"] == pytest.approx(-10 / 7 * plain["slope"], rel=1e-4)
     assert turned["intercept"] == pytest.approx(100 - 10 * plain["intercept"], rel=1e-4)
@@ -116,7 +123,7 @@ def test_other_units_give_the_same_shares() -> None:
 def test_where_nothing_can_be_told_apart_there_is_nothing(
     groups: list[list[int]], values: list[float]
 ) -> None:
-    assert set(nested_variances(groups, [], values).values()) == {None}
+    assert set(nested_variances(groups, one_by_one(values)).values()) == {None}
 
 
 # --- marts ----------------------------------------------------------------------------------

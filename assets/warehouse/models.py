@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 
 import sqlglot
@@ -77,7 +78,7 @@ def read_model(text: str, name: str) -> Model:
         or header["scope"] not in ("site", "study")
     ):
         raise ValueError(f"{name}: the header must name the model, its grain and its scope")
-    notes = "\n".join(line[3:] for line in text.splitlines() if line.startswith("-- "))
+    notes = "\n".join(line[3:] for line in takewhile(lambda line: line.startswith("--"), text.splitlines()))
     tree = sqlglot.parse_one(text, dialect="duckdb")
     reads = {f"{table.db}.{table.name}" for table in tree.find_all(exp.Table) if table.db}
     grain, python = (

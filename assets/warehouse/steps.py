@@ -274,12 +274,12 @@ STEPS: dict[str, tuple[Callable[..., object], tuple[str, ...], str]] = {
     "hlm_slopes": (hlm_slopes, ("DOUBLE[][]", "DOUBLE[][]"), _SLOPES),
     "nested_variances": (
         variances.nested_variances,
-        ("BIGINT[][]", "DOUBLE[]", "DOUBLE[]"),
+        ("BIGINT[][]", "DOUBLE[][]"),
         variances.RESULT,
     ),
     "crossed_variances": (
         variances.crossed_variances,
-        ("BIGINT[]", "BIGINT[]", "DOUBLE[]"),
+        ("BIGINT[]", "BIGINT[]", "DOUBLE[][]"),
         variances.RESULT,
     ),
     "coder_agreement": (

@@ -24,7 +24,7 @@ SURFACE = {
 
 
 def response_surface(
-    z: Sequence[float], x: Sequence[float], y: Sequence[float], center: float
+    z: Sequence[float], x: Sequence[float], y: Sequence[float], names: Sequence[str], centers: Sequence[float]
 ) -> list[Figures]:
     """Z = b0 + b1 x + b2 y + b3 x^2 + b4 x y + b5 y^2 by least squares, with x and y less one common value.
 
@@ -35,11 +35,12 @@ def response_surface(
         z: outcomes.
         x: ratings of the client.
         y: ratings of the therapist, on the same range.
-        center: the value that both ratings are taken less of.
+        names: of the ways to center; the surface is one and the same.
+        centers: for each the value that both ratings are taken less of.
 
     Returns:
-        one entry per parameter (b0 to b5, a1 to a5): parameter, estimate, se, and of the whole fit r2 and sigma; none where
-        there are fewer than seven rows or the ratings do not tell the terms apart.
+        one entry per way to center and parameter (b0 to b5, a1 to a5): centering, center, parameter, estimate, se, and of the
+        whole fit r2 and sigma; none where there are fewer than seven rows or the ratings do not tell the terms apart.
     """
     n = len(z)
     if n <= len(TERMS):
@@ -67,22 +68,27 @@ def response_surface(
     left = math.fsum(errors * errors)
     whole = math.fsum(rest * rest)
     variance = left / (n - 6)
-    moved = _moved((center - middle) / unit, unit)
-    estimates = _times(moved, found)
-    estimates[0] += level
-    spread = _between(moved, inverse)
     fit = {"r2": 1 - left / whole if whole else 0.0, "sigma": math.sqrt(variance)}
     sums = {name: [float(i == place) for i in range(6)] for place, name in enumerate(TERMS)}
     sums |= {name: [float(part) for part in parts] for name, parts in SURFACE.items()}
-    return [
-        {
-            "parameter": name,
-            "estimate": math.fsum(a * b for a, b in zip(parts, estimates, strict=True)),
-            "se": math.sqrt(max(0.0, variance * _form(parts, spread))),
-            **fit,
-        }
-        for name, parts in sums.items()
-    ]
+    told_of: list[Figures] = []
+    for centering, center in zip(names, centers, strict=True):
+        moved = _moved((center - middle) / unit, unit)
+        estimates = _times(moved, found)
+        estimates[0] += level
+        spread = _between(moved, inverse)
+        told_of += [
+            {
+                "centering": centering,
+                "center": center,
+                "parameter": name,
+                "estimate": math.fsum(a * b for a, b in zip(parts, estimates, strict=True)),
+                "se": math.sqrt(max(0.0, variance * _form(parts, spread))),
+                **fit,
+            }
+            for name, parts in sums.items()
+        ]
+    return told_of
 
 
 def _moved(c: float, unit: float) -> Matrix:
@@ -133,10 +139,10 @@ def _inverse(matrix: Matrix) -> Matrix | None:
     return [row[size:] for row in work]
 
 
-_FIGURES = "STRUCT(parameter VARCHAR, estimate DOUBLE, se DOUBLE, r2 DOUBLE, sigma DOUBLE)[]"
+_FIGURES = "STRUCT(centering VARCHAR, center DOUBLE, parameter VARCHAR, estimate DOUBLE, se DOUBLE, r2 DOUBLE, sigma DOUBLE)[]"
 # Function, types of what it takes, type of what it gives.
 SURFACE_STEP: tuple[Callable[..., object], tuple[str, ...], str] = (
     response_surface,
-    ("DOUBLE[]", "DOUBLE[]", "DOUBLE[]", "DOUBLE"),
+    ("DOUBLE[]", "DOUBLE[]", "DOUBLE[]", "VARCHAR[]", "DOUBLE[]"),
     _FIGURES,
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -24,39 +25,39 @@ Answer = dict[str, float | list[float] | None]
 
 RESULT = "STRUCT(variances DOUBLE[], intercept DOUBLE, slope DOUBLE)"
 DIGITS = 6
+_SAME = 1e-12  # variance over mean square below which values are the same but for the arithmetic
+_ALL = np.zeros(1, dtype=np.int64)
 _NOTHING: Answer = {"variances": None, "intercept": None, "slope": None}
 
 
-def nested_variances(
-    groups: Sequence[Sequence[int]], times: Sequence[float], values: Sequence[float]
-) -> Answer:
+def nested_variances(groups: Sequence[Sequence[int]], sums: Sequence[Sequence[float]]) -> Answer:
     """Variances of random intercepts that are nested in each other.
 
     Args:
-        groups: for each level from the outermost to the innermost the group of each value. Values of a group stand together.
-        times: of the values, for a common slope; empty for none.
-        values: what was measured, in a fixed order.
+        groups: for each level from the outermost to the innermost the group of each row. A row is a set of values that share
+            all groups; rows of a group stand together.
+        sums: of the values of each row: their number, sum and sum of squares; for a common slope also the sums of the times,
+            of their squares and of their products with the values.
 
     Returns:
         `variances`: one per level, then that of the residual, in squared units of the values, `intercept` and `slope` (None
         without times); all of it rounded to `DIGITS` decimals of a standardised scale. Nothing where a level has a single group,
         where groups are no larger than those inside them, or where nothing varies.
     """
-    scaled = _Scaled.of(times, values)
+    scaled = _Scaled.of(sums)
     if scaled is None:
         return dict(_NOTHING)
     starts = _starts(groups)
-    sizes = [len(values), *(len(own) for own in reversed(starts))]
+    sizes = [scaled.count, *(len(own) for own in reversed(starts))]
     if sizes[-1] < 2 or any(inner <= outer for inner, outer in pairwise(sizes)):
         return dict(_NOTHING)
-    innermost = np.add.reduceat(scaled.products(), starts[-1], axis=0)
     # where the groups of a level begin among those of the level inside it
-    parents = [np.searchsorted(inner, outer) for outer, inner in pairwise(starts)]
-    parents = [np.zeros(1, dtype=np.int64), *parents]
+    parents = [np.searchsorted(inner, outer) for outer, inner in pairwise([_ALL, *starts])]
+    innermost = _Innermost.of(np.add.reduceat(scaled.products, starts[-1], axis=0), parents[-1])
 
     def criterion(roots: Sequence[float]) -> tuple[float, Floats, float]:
-        products, logs = innermost, 0.0
-        for root, begin in zip(reversed(roots), reversed(parents), strict=True):
+        products, logs = innermost.taken_in(roots[-1] ** 2)
+        for root, begin in zip(reversed(roots[:-1]), reversed(parents[:-1]), strict=True):
             products, log = _taken_in(products, root * root)
             products, logs = np.add.reduceat(products, begin, axis=0), logs + log
         return scaled.criterion(products[0], logs)
@@ -64,46 +65,50 @@ def nested_variances(
     return scaled.answer(criterion, len(groups))
 
 
-def crossed_variances(sites: Sequence[int], therapists: Sequence[int], values: Sequence[float]) -> Answer:
+def crossed_variances(
+    sites: Sequence[int], therapists: Sequence[int], sums: Sequence[Sequence[float]]
+) -> Answer:
     """Variances of sites and of therapists, who may work at several sites.
 
     Args:
-        sites: numbers of the sites from 0, one per value.
-        therapists: of the therapists; values of a therapist stand together, and within them those of a site.
-        values: what was measured, in a fixed order.
+        sites: numbers of the sites from 0, one per row. A row is all values of a therapist at a site.
+        therapists: of the therapists; rows of a therapist stand together.
+        sums: of the values of each row: their number, sum and sum of squares.
 
     Returns:
         as `nested_variances`, of sites, therapists and the residual.
     """
-    scaled = _Scaled.of((), values)
+    scaled = _Scaled.of(sums)
     site = np.array(sites, dtype=np.int64)
-    begins, own = _starts([therapists, sites])
+    (begins,) = _starts([therapists])
     count = len(set(sites))
-    if scaled is None or count < 2 or not (count < len(own) and 2 <= len(begins) < len(values)):
+    if scaled is None or count < 2 or not (count < len(site) and 2 <= len(begins) < scaled.count):
         return dict(_NOTHING)
-    cells = np.add.reduceat(scaled.products(), own, axis=0)
-    place, owner = site[own], np.searchsorted(begins, own, side="right") - 1
-    width = count + cells.shape[1]
-    whole = np.zeros((width, width))
-    np.add.at(whole, (place, place), cells[:, 0, 0])
-    for column in range(cells.shape[1]):
-        np.add.at(whole, (place, np.full(len(place), count + column)), cells[:, 0, column])
-    whole[count:, :count] = whole[:count, count:].T
-    whole[count:, count:] = cells.sum(axis=0)
-    sums = np.zeros((len(begins), width))
-    np.add.at(sums, (owner, place), cells[:, 0, 0])
-    for column in range(cells.shape[1]):
-        np.add.at(sums, (owner, np.full(len(owner), count + column)), cells[:, 0, column])
+    size, fixed = scaled.products[:, 0, 0], scaled.products[:, 0, :]
+    own = np.repeat(np.arange(len(begins)), np.diff([*begins, len(site)]))
+    first, second = _pairs(begins, len(site))
+    both = site[first] * count + site[second]
+    of_both = size[first] * size[second]
+    weight, of_therapist = np.add.reduceat(size, begins), np.add.reduceat(fixed, begins, axis=0)
+    of_cell = size[:, None] * of_therapist[own]
+    squared = of_therapist[:, :, None] * of_therapist[:, None, :]
+    whole = np.bincount(site, size, count)
+    beside = np.stack([np.bincount(site, column, count) for column in fixed.T])
+    corner = scaled.products.sum(axis=0)
 
     def criterion(roots: Sequence[float]) -> tuple[float, Floats, float]:
-        of_site, of_therapist = (root * root for root in roots)
-        ratio = of_therapist / (1 + of_therapist * sums[:, count])
-        rest = whole - (sums * ratio[:, None]).T @ sums
-        logs = float(np.log1p(of_therapist * sums[:, count]).sum())
-        between = np.eye(count) + of_site * rest[:count, :count]
+        of_site, ratio = roots[0] ** 2, roots[1] ** 2 / (1 + roots[1] ** 2 * weight)
+        logs = float(np.log1p(roots[1] ** 2 * weight).sum())
+        between = np.diag(whole) - np.bincount(both, ratio[own[first]] * of_both, count * count).reshape(
+            count, count
+        )
+        aside = beside - np.stack(
+            [np.bincount(site, column, count) for column in (ratio[own, None] * of_cell).T]
+        )
+        rest = corner - (ratio[:, None, None] * squared).sum(axis=0)
+        between = np.eye(count) + of_site * between
         logs += float(np.linalg.slogdet(between)[1])
-        left = of_site * rest[count:, :count] @ np.linalg.solve(between, rest[:count, count:])
-        return scaled.criterion(rest[count:, count:] - left, logs)
+        return scaled.criterion(rest - of_site * aside @ np.linalg.solve(between, aside.T), logs)
 
     return scaled.answer(criterion, 2)
 
@@ -112,26 +117,34 @@ Criterion = Callable[[Sequence[float]], tuple[float, Floats, float]]
 
 
 class _Scaled:
-    """Standardised columns (1, time, value) and the way back from them."""
+    """Cross-products of standardised columns (1, time, value), one matrix per row, and the way back from them."""
 
-    def __init__(self, columns: Floats, place: tuple[float, float, float, float]) -> None:
-        self._columns, self._place = columns, place
+    def __init__(self, products: Floats, count: int, place: tuple[float, float, float, float]) -> None:
+        self.products, self.count, self._place = products, count, place
 
     @classmethod
-    def of(cls, times: Sequence[float], values: Sequence[float]) -> _Scaled | None:
+    def of(cls, sums: Sequence[Sequence[float]]) -> _Scaled | None:
         """None where values or times do not vary."""
-        y, t = np.array(values, dtype=np.float64), np.array(times, dtype=np.float64)
-        at = (float(t.mean()), float(t.std())) if len(t) else (0.0, 1.0)
-        place = (*at, float(y.mean()) if len(y) else 0.0, float(y.std()) if len(y) else 0.0)
-        if place[1] == 0 or place[3] == 0:
+        told = np.array(sums, dtype=np.float64)
+        timed = told.shape[-1] > 3
+        n, y, yy, *time = told.T
+        columns = (
+            [[n, time[0], y], [time[0], time[1], time[2]], [y, time[2], yy]] if timed else [[n, y], [y, yy]]
+        )
+        products = np.stack([np.stack(row, axis=-1) for row in columns], axis=-2)
+        whole = products.sum(axis=0)
+        count = float(whole[0, 0])
+        means = whole[0] / count
+        squares = np.diag(whole) / count
+        variances = squares - means**2
+        if (variances[1:] <= _SAME * squares[1:]).any():
             return None
-        times_too = [(t - place[0]) / place[1]] if len(t) else []
-        columns = np.stack([np.ones_like(y), *times_too, (y - place[2]) / place[3]], axis=1)
-        return cls(columns, place)
-
-    def products(self) -> Floats:
-        """Cross-products of the columns, one matrix per value."""
-        return self._columns[:, :, None] * self._columns[:, None, :]
+        deviations = np.sqrt(variances[1:])
+        turn = np.diag([1.0, *(1 / deviations)])
+        turn[1:, 0] = -means[1:] / deviations
+        at = (float(means[1]), float(deviations[0])) if timed else (0.0, 1.0)
+        place = (*at, float(means[-1]), float(deviations[-1]))
+        return cls(turn @ products @ turn.T, round(count), place)
 
     def criterion(self, products: Floats, logs: float) -> tuple[float, Floats, float]:
         """Minus twice the profiled restricted log-likelihood up to a constant, fixed effects, residual sum."""
@@ -141,7 +154,7 @@ class _Scaled:
         rest = float(products[-1, -1] - xy @ fixed)
         if not (sign > 0 and rest > 0):
             return math.inf, fixed, rest
-        free = len(self._columns) - len(fixed)
+        free = self.count - len(fixed)
         return logs + float(log) + free * math.log(rest / free), fixed, rest
 
     def answer(self, criterion: Criterion, levels: int) -> Answer:
@@ -150,7 +163,7 @@ class _Scaled:
         if roots is None:
             return dict(_NOTHING)
         _, fixed, rest = criterion(roots)
-        residual = rest / (len(self._columns) - len(fixed))
+        residual = rest / (self.count - len(fixed))
         mean_t, sd_t, mean_y, sd_y = self._place
         variances = [_rounded(root * root * residual) * sd_y**2 for root in roots]
         slope = _rounded(float(fixed[1])) * sd_y / sd_t if len(fixed) > 1 else None
@@ -185,3 +198,49 @@ def _taken_in(products: Floats, ratio: float) -> tuple[Floats, float]:
     scale = ratio / (1 + ratio * weight)
     less = scale[:, None, None] * products[:, :, :1] * products[:, :1, :]
     return products - less, float(np.log1p(ratio * weight).sum())
+
+
+@dataclass(frozen=True)
+class _Innermost:
+    """Innermost groups, those of the same size in the same group outside them taken together.
+
+    What a random intercept takes from the cross-products of a group depends on its size and the sums of its columns alone.
+    """
+
+    whole: Floats  # cross-products of each group outside
+    begins: Ints  # where the sizes of each group outside begin
+    sizes: Floats
+    counts: Ints  # groups of that size
+    squares: Floats  # sum over them of the products of the sums of their columns
+
+    @classmethod
+    def of(cls, products: Floats, begins: Ints) -> _Innermost:
+        """Of the cross-products of each group, and where those of each group outside begin."""
+        outside = np.repeat(np.arange(len(begins)), np.diff([*begins, len(products)]))
+        order = np.lexsort((products[:, 0, 0], outside))
+        size, outside, sums = products[order, 0, 0], outside[order], products[order, 0, :]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (size[1:] != size[:-1]) | (outside[1:] != outside[:-1])
+        starts = np.flatnonzero(new)
+        return cls(
+            np.add.reduceat(products, begins, axis=0),
+            np.searchsorted(outside[starts], np.arange(len(begins))),
+            size[starts],
+            np.diff([*starts, len(order)]),
+            np.add.reduceat(sums[:, :, None] * sums[:, None, :], starts, axis=0),
+        )
+
+    def taken_in(self, ratio: float) -> tuple[Floats, float]:
+        """As `_taken_in`, then added up by the groups outside."""
+        scale = ratio / (1 + ratio * self.sizes)
+        less = np.add.reduceat(scale[:, None, None] * self.squares, self.begins, axis=0)
+        return self.whole - less, float((self.counts * np.log1p(ratio * self.sizes)).sum())
+
+
+def _pairs(begins: Ints, length: int) -> tuple[Ints, Ints]:
+    """All pairs of rows of the same group, each with itself too."""
+    counts = np.diff([*begins, length])
+    own = np.repeat(np.arange(len(begins)), counts)
+    first = np.repeat(np.arange(length), counts[own])
+    ends = np.cumsum(counts[own])
+    return first, np.arange(len(first)) - np.repeat(ends - counts[own], counts[own]) + begins[own[first]]

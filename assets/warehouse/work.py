@@ -19,6 +19,9 @@ from dyadlog.assets.warehouse.models import Model
 from dyadlog.assets.warehouse.published import marts_folder, under_way
 from dyadlog.schemas.study import Study
 
+# What DuckDB may hold of a build; what is more waits on disk. Steps in Python come on top of it.
+MEMORY = "2GB"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -46,6 +49,7 @@ def working_database(study: Study, *, threads: int | None = None) -> Iterator[du
             duck.execute("use work")
             duck.execute(f"set temp_directory='{folder / 'spill'}'")
             duck.execute("set preserve_insertion_order=false")
+            duck.execute(f"set memory_limit='{MEMORY}'")
             steps.register(duck)
             if threads:
                 duck.execute(f"set threads={threads}")
@@ -67,7 +71,7 @@ def _is_alive(process: int) -> bool:
 @contextlib.contextmanager
 def beside(duck: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
     """A second, short-lived database with the settings of the first."""
-    names = ("temp_directory", "preserve_insertion_order", "threads")
+    names = ("temp_directory", "preserve_insertion_order", "threads", "memory_limit")
     (settings,) = duck.execute(
         f"select {', '.join(f'current_setting({name!r})' for name in names)}"
     ).fetchall()
@@ -81,7 +85,12 @@ def beside(duck: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnectio
 def run_model(duck: duckdb.DuckDBPyConnection, model: Model) -> Step:
     """Build one model's table."""
     start = time.perf_counter()
-    duck.execute(f"create table {model.name} as {model.sql}")
+    try:
+        duck.execute(f"create table {model.name} as {model.sql}")
+    except duckdb.OutOfMemoryException:  # not all of DuckDB's work can wait on disk
+        duck.execute("reset memory_limit")
+        duck.execute(f"create table {model.name} as {model.sql}")
+        duck.execute(f"set memory_limit='{MEMORY}'")
     seconds = time.perf_counter() - start
     ((rows,),) = duck.execute(f"select count(*) from {model.name}").fetchall()
     return Step(model.name, rows, seconds, peak_megabytes())

@@ -61,15 +61,13 @@ gathered as (
 ),
 
 centred as (
-  select *, 'none' as centering, 0.0::double as center from gathered
-  union all
-  select *, 'grand' as centering, (list_sum(xs) + list_sum(ys)) / (2 * n_dyads) as center from gathered
+  select *, (list_sum(xs) + list_sum(ys)) / (2 * n_dyads) as grand from gathered
 ),
 
 fitted as (
   select
     * exclude (zs, xs, ys),
-    unnest(response_surface(zs, xs, ys, center)) as figure
+    unnest(response_surface(zs, xs, ys, ['none', 'grand'], [0, grand])) as figure
   from centred
 )
 
@@ -83,12 +81,12 @@ select
   outcome_instrument,
   outcome_version,
   outcome_rule,
-  centering,
+  figure.centering as centering,
   figure.parameter as parameter,
   figure.estimate as estimate,
   figure.se as se,
   n_dyads,
-  center,
+  figure.center as center,
   figure.r2 as r2,
   figure.sigma as sigma
 from fitted

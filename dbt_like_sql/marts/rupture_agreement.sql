@@ -16,75 +16,82 @@ enough as (
   select max(min_ratings) as most from study.rupture_rule
 ),
 
--- what a row of a session says, in few different words
+-- what a row of a session says of what can be judged
 word as (
   select
     site_id,
     client_id,
     episode_id,
     session_number,
-    concat_ws(
-      '|',
-      source,
-      basis,
-      coalesce(instrument, ''),
-      coalesce(least(n_ratings, enough.most), 0)::varchar,
-      (previous_session_number is not null)::varchar,
-      coalesce(session_gap = 1, false)::varchar,
-      (within_change is not null)::varchar,
-      (between_change is not null)::varchar
-    ) as situation,
+    source,
+    basis,
+    coalesce(instrument, '') as form,
+    coalesce(least(n_ratings, enough.most), 0) as n_ratings,
+    previous_session_number is not null as has_previous,
+    coalesce(session_gap = 1, false) as is_next,
+    within_change is not null as has_within,
+    between_change is not null as has_between,
     rule_ids
   from marts.rupture_session
   cross join enough
 ),
 
-said as (
-  select
-    site_id,
-    string_agg(situation || '|' || rule_ids, ';' order by situation, rule_ids) as words
-  from word
-  group by site_id, client_id, episode_id, session_number
-),
-
-kind as (
-  select site_id, words, count(*) as n
-  from said
-  group by site_id, words
-),
-
+-- a site has few different ones: a number stands for each
 entry as (
-  select site_id, words, n, string_split(unnest(string_split(words, ';')), '|') as part
+  select *, row_number() over (partition by site_id) as number -- any number will do
+  from (
+    select distinct site_id, source, basis, form, n_ratings, has_previous, is_next, has_within, has_between, rule_ids
+    from word
+  ) as different
+),
+
+said as (
+  select word.site_id, list_sort(list(entry.number)) as numbers
+  from word
+  inner join entry using (site_id, source, basis, form, n_ratings, has_previous, is_next, has_within, has_between, rule_ids)
+  group by word.site_id, word.client_id, word.episode_id, word.session_number
+),
+
+-- sessions of which the same is said
+kind as (
+  select site_id, numbers, count(*) as n, row_number() over (partition by site_id) as kind
+  from said
+  group by site_id, numbers
+),
+
+part as (
+  select site_id, kind, n, unnest(numbers) as number
   from kind
 ),
 
 judged as (
   select
-    entry.site_id,
-    entry.words,
-    entry.n,
+    part.site_id,
+    part.kind,
+    part.n,
     rule.rule_id,
-    entry.part[1] as source,
-    bool_or(list_contains(string_split(entry.part[9], ' '), rule.rule_id)) as is_rupture
-  from entry
+    entry.source,
+    bool_or(list_contains(string_split(entry.rule_ids, ' '), rule.rule_id)) as is_rupture
+  from part
+  inner join entry using (site_id, number)
   inner join rule
     on case rule.family
-      when 'form' then entry.part[2] = 'form' and entry.part[3] = rule.report_form
-      when 'report' then entry.part[2] = 'event'
-      when 'recognised' then entry.part[2] = 'recognition'
-      when 'marker' then entry.part[2] = 'coding'
-      when 'code' then entry.part[2] = 'interview'
-      else entry.part[2] = 'rating'
-        and entry.part[4]::integer >= rule.min_ratings
+      when 'form' then entry.basis = 'form' and entry.form = rule.report_form
+      when 'report' then entry.basis = 'event'
+      when 'recognised' then entry.basis = 'recognition'
+      when 'marker' then entry.basis = 'coding'
+      when 'code' then entry.basis = 'interview'
+      else entry.basis = 'rating'
+        and entry.n_ratings >= rule.min_ratings
         and case rule.family
-          when 'drop' then entry.part[5] = 'true'
-          when 'sudden' then entry.part[6] = 'true'
-          when 'within' then entry.part[7] = 'true'
-          when 'between' then entry.part[8] = 'true'
+          when 'drop' then entry.has_previous
+          when 'sudden' then entry.is_next
+          when 'within' then entry.has_within
+          when 'between' then entry.has_between
           else true
         end
     end
-  group by entry.site_id, entry.words, entry.n, rule.rule_id, entry.part[1]
+  group by part.site_id, part.kind, part.n, rule.rule_id, entry.source
 ),
 
 counted as (
@@ -101,7 +108,7 @@ counted as (
   from judged as first
   inner join judged as other
     on first.site_id = other.site_id
-    and first.words = other.words
+    and first.kind = other.kind
     and (first.rule_id || ' ' || first.source) <= (other.rule_id || ' ' || other.source)
   group by first.site_id, first.rule_id, first.source, other.rule_id, other.source
 ),

@@ -170,12 +170,29 @@ anova as (
 ),
 
 -- restricted maximum likelihood
+client_cell as (
+  select
+    place,
+    quantity,
+    instrument,
+    version,
+    rater,
+    occasion,
+    therapist,
+    site_id,
+    count(*) as n,
+    sum(value::decimal(18, 9))::double as total,
+    sum(value::decimal(18, 9) * value::decimal(18, 9))::double as squares
+  from placed
+  group by place, quantity, instrument, version, rater, occasion, therapist, site_id
+),
+
 numbered as (
   select
     *,
     dense_rank() over (order by therapist) as therapist_number,
     dense_rank() over (partition by place, quantity, instrument, version, rater, occasion order by site_id) - 1 as site_number
-  from placed
+  from client_cell
 ),
 
 of_clients as (
@@ -186,36 +203,39 @@ of_clients as (
     version,
     rater,
     occasion,
-    count(*) as n_clients,
+    sum(n)::bigint as n_clients,
     count(distinct therapist_number) as n_therapists,
     count(distinct site_number) as n_sites,
     nested_variances(
-      [list(therapist_number order by therapist_number, site_number, course)],
-      []::double[],
-      list(value order by therapist_number, site_number, course)
+      [list(therapist_number order by therapist_number, site_number)],
+      list([n, total, squares] order by therapist_number, site_number)
     ) as by_therapist,
     case when place is null then crossed_variances(
-      list(site_number order by therapist_number, site_number, course),
-      list(therapist_number order by therapist_number, site_number, course),
-      list(value order by therapist_number, site_number, course)
+      list(site_number order by therapist_number, site_number),
+      list(therapist_number order by therapist_number, site_number),
+      list([n, total, squares] order by therapist_number, site_number)
     ) end as by_site
   from numbered
   group by place, quantity, instrument, version, rater, occasion
 ),
 
-rating as (
+rating_cell as (
   select
     null::varchar as place,
     alliance.instrument,
     alliance.version,
     alliance.rater,
     alliance.occasion,
-    alliance.session_number,
-    alliance.item_mean,
-    dense_rank() over (
-      order by case when shared_therapist_ids then treated.therapist_id else treated.site_id || '/' || treated.therapist_id end
-    ) as therapist_number,
-    dense_rank() over (order by treated.site_id, treated.client_id, treated.episode_id) as client_number
+    case when shared_therapist_ids then treated.therapist_id else treated.site_id || '/' || treated.therapist_id end as therapist,
+    treated.site_id,
+    treated.client_id,
+    treated.episode_id,
+    count(*) as n,
+    sum(alliance.item_mean::decimal(18, 9))::double as total,
+    sum(alliance.item_mean::decimal(18, 9) * alliance.item_mean::decimal(18, 9))::double as squares,
+    sum(alliance.session_number)::double as times,
+    sum(alliance.session_number * alliance.session_number)::double as time_squares,
+    sum(alliance.session_number * alliance.item_mean::decimal(18, 9))::double as products
   from marts.alliance_session as alliance
   inner join intermediate.session_therapist as treated
     on alliance.site_id = treated.site_id
@@ -224,6 +244,16 @@ rating as (
     and alliance.session_number = treated.session_number
   cross join setting
   where alliance.scale = 'total' and alliance.item_mean is not null
+  group by alliance.instrument, alliance.version, alliance.rater, alliance.occasion, therapist, treated.site_id,
+    treated.client_id, treated.episode_id
+),
+
+rating as (
+  select
+    *,
+    dense_rank() over (order by therapist) as therapist_number,
+    dense_rank() over (order by site_id, client_id, episode_id) as client_number
+  from rating_cell
 ),
 
 of_sessions as (
@@ -233,24 +263,22 @@ of_sessions as (
     version,
     rater,
     occasion,
-    count(*) as n_values,
+    sum(n)::bigint as n_values,
     count(distinct therapist_number) as n_therapists,
-    count(distinct (therapist_number, client_number)) as n_clients,
+    count(*) as n_clients,
     nested_variances(
       [
-        list(therapist_number order by therapist_number, client_number, session_number),
-        list(client_number order by therapist_number, client_number, session_number)
+        list(therapist_number order by therapist_number, client_number),
+        list(client_number order by therapist_number, client_number)
       ],
-      []::double[],
-      list(item_mean order by therapist_number, client_number, session_number)
+      list([n, total, squares] order by therapist_number, client_number)
     ) as plain,
     nested_variances(
       [
-        list(therapist_number order by therapist_number, client_number, session_number),
-        list(client_number order by therapist_number, client_number, session_number)
+        list(therapist_number order by therapist_number, client_number),
+        list(client_number order by therapist_number, client_number)
       ],
-      list(session_number::double order by therapist_number, client_number, session_number),
-      list(item_mean order by therapist_number, client_number, session_number)
+      list([n, total, squares, times, time_squares, products] order by therapist_number, client_number)
     ) as with_trend
   from rating
   group by place, instrument, version, rater, occasion
