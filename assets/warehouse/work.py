@@ -88,12 +88,19 @@ def run_model(duck: duckdb.DuckDBPyConnection, model: Model) -> Step:
     try:
         duck.execute(f"create table {model.name} as {model.sql}")
     except duckdb.OutOfMemoryException:  # not all of DuckDB's work can wait on disk
-        duck.execute("reset memory_limit")
+        duck.execute(f"set memory_limit='{_all_memory()}'")
         duck.execute(f"create table {model.name} as {model.sql}")
         duck.execute(f"set memory_limit='{MEMORY}'")
     seconds = time.perf_counter() - start
     ((rows,),) = duck.execute(f"select count(*) from {model.name}").fetchall()
     return Step(model.name, rows, seconds, peak_megabytes())
+
+
+def _all_memory() -> str:
+    """What DuckDB takes if nobody limits it."""
+    with duckdb.connect() as other:
+        ((limit,),) = other.execute("select current_setting('memory_limit')").fetchall()
+    return str(limit)
 
 
 def peak_megabytes() -> float:

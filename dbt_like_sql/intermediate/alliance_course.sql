@@ -58,7 +58,7 @@ summed as (
     count(distinct therapist_id)::integer as n_therapists,
     count(*)::integer as n_ratings,
     count(*) filter (where is_at_ceiling)::integer as n_at_ceiling,
-    list(score) as scores, -- in no order
+    list_sort(list(score)) as scores,
     arg_min(score, session_number) as first_score,
     arg_max(score, session_number) as last_score,
     min(session_number) as first_session,

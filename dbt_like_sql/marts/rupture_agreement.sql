@@ -38,7 +38,12 @@ word as (
 
 -- a site has few different ones: a number stands for each
 entry as (
-  select *, row_number() over (partition by site_id) as number -- any number will do
+  select
+    *,
+    row_number() over (
+      partition by site_id
+      order by source, basis, form, n_ratings, has_previous, is_next, has_within, has_between, rule_ids
+    ) as number
   from (
     select distinct site_id, source, basis, form, n_ratings, has_previous, is_next, has_within, has_between, rule_ids
     from word
@@ -54,7 +59,7 @@ said as (
 
 -- sessions of which the same is said
 kind as (
-  select site_id, numbers, count(*) as n, row_number() over (partition by site_id) as kind
+  select site_id, numbers, count(*) as n, row_number() over (partition by site_id order by numbers) as kind
   from said
   group by site_id, numbers
 ),

@@ -15,7 +15,7 @@
 --                          shared (`shared_therapist_ids`)
 --        reml_session      ratings in clients in therapists; reml_session_trend: and a common slope on the session number
 -- reliability: (MSB - MSW) / MSB, ICC(2): of the mean of a group of average size. Rows without a site are about all sites;
--- there a therapist is one per site unless ids are shared. REML is empty where it cannot be fitted (a single group, or
+-- there a therapist is one per site unless ids are shared. Values are taken at nine decimals, so that sums are exact. REML is empty where it cannot be fitted (a single group, or
 -- groups of one).
 
 with setting as (
@@ -25,6 +25,7 @@ with setting as (
 value as (
   select
     therapist_value.*,
+    value::decimal(18, 9) as exact_value,
     client_id || ' ' || episode_id as course,
     case when shared_therapist_ids then therapist_id else site_id || '/' || therapist_id end as therapist
   from intermediate.therapist_value
@@ -39,10 +40,10 @@ placed as (
 
 -- one way, closed form
 grouped as (
-  select place, quantity, instrument, version, rater, occasion, site_id, course, value, 'therapist' as level, therapist as who
+  select place, quantity, instrument, version, rater, occasion, exact_value, 'therapist' as level, therapist as who
   from placed
   union all
-  select place, quantity, instrument, version, rater, occasion, site_id, course, value, 'site', site_id
+  select place, quantity, instrument, version, rater, occasion, exact_value, 'site', site_id
   from placed
   where place is null
 ),
@@ -58,8 +59,11 @@ member as (
     level,
     who,
     count(*) as n,
-    avg(value order by site_id, course) as mean,
-    coalesce(var_samp(value order by site_id, course), 0) * (count(*) - 1) as squares
+    sum(exact_value)::double / count(*) as mean,
+    case when min(exact_value) < max(exact_value)
+      then greatest(sum(exact_value * exact_value)::double - sum(exact_value)::double ** 2 / count(*), 0)
+      else 0
+    end as squares
   from grouped
   group by place, quantity, instrument, version, rater, occasion, level, who
 ),
@@ -181,8 +185,8 @@ client_cell as (
     therapist,
     site_id,
     count(*) as n,
-    sum(value::decimal(18, 9))::double as total,
-    sum(value::decimal(18, 9) * value::decimal(18, 9))::double as squares
+    sum(exact_value)::double as total,
+    sum(exact_value * exact_value)::double as squares
   from placed
   group by place, quantity, instrument, version, rater, occasion, therapist, site_id
 ),
@@ -219,9 +223,8 @@ of_clients as (
   group by place, quantity, instrument, version, rater, occasion
 ),
 
-rating_cell as (
+rating as (
   select
-    null::varchar as place,
     alliance.instrument,
     alliance.version,
     alliance.rater,
@@ -230,12 +233,8 @@ rating_cell as (
     treated.site_id,
     treated.client_id,
     treated.episode_id,
-    count(*) as n,
-    sum(alliance.item_mean::decimal(18, 9))::double as total,
-    sum(alliance.item_mean::decimal(18, 9) * alliance.item_mean::decimal(18, 9))::double as squares,
-    sum(alliance.session_number)::double as times,
-    sum(alliance.session_number * alliance.session_number)::double as time_squares,
-    sum(alliance.session_number * alliance.item_mean::decimal(18, 9))::double as products
+    alliance.session_number,
+    alliance.item_mean::decimal(18, 9) as exact_mean
   from marts.alliance_session as alliance
   inner join intermediate.session_therapist as treated
     on alliance.site_id = treated.site_id
@@ -244,16 +243,25 @@ rating_cell as (
     and alliance.session_number = treated.session_number
   cross join setting
   where alliance.scale = 'total' and alliance.item_mean is not null
-  group by alliance.instrument, alliance.version, alliance.rater, alliance.occasion, therapist, treated.site_id,
-    treated.client_id, treated.episode_id
 ),
 
-rating as (
+rating_cell as (
   select
-    *,
+    null::varchar as place,
+    instrument,
+    version,
+    rater,
+    occasion,
     dense_rank() over (order by therapist) as therapist_number,
-    dense_rank() over (order by site_id, client_id, episode_id) as client_number
-  from rating_cell
+    dense_rank() over (order by site_id, client_id, episode_id) as client_number,
+    count(*) as n,
+    sum(exact_mean)::double as total,
+    sum(exact_mean * exact_mean)::double as squares,
+    sum(session_number)::double as times,
+    sum(session_number * session_number)::double as time_squares,
+    sum(session_number * exact_mean)::double as products
+  from rating
+  group by instrument, version, rater, occasion, therapist, site_id, client_id, episode_id
 ),
 
 of_sessions as (
@@ -280,7 +288,7 @@ of_sessions as (
       ],
       list([n, total, squares, times, time_squares, products] order by therapist_number, client_number)
     ) as with_trend
-  from rating
+  from rating_cell
   group by place, instrument, version, rater, occasion
 ),
 
