@@ -15,8 +15,8 @@
 --                          shared (`shared_therapist_ids`)
 --        reml_session      ratings in clients in therapists; reml_session_trend: and a common slope on the session number
 -- reliability: (MSB - MSW) / MSB, ICC(2): of the mean of a group of average size. Rows without a site are about all sites;
--- there a therapist is one per site unless ids are shared. Values are taken at nine decimals, so that sums are exact. REML is empty where it cannot be fitted (a single group, or
--- groups of one).
+-- there a therapist is one per site unless ids are shared. Values are taken at nine decimals, so that sums are exact. REML is
+-- empty where it cannot be fitted (a single group, or groups of one).
 
 with setting as (
   select shared_therapist_ids from study.setting
