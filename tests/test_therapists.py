@@ -84,11 +84,13 @@ def test_nested_variances_are_where_the_likelihood_is_highest(seed: int, between
 def test_therapists_who_cross_sites(seed: int) -> None:
     chance = random.Random(seed)
     told = []
-    for therapist in range(12):
+    for therapist in range(14):
         own, places = chance.gauss(0, 1), chance.sample(range(4), chance.randint(1, 3))
+        if therapist > 11:
+            places = [4]  # a site that shares nobody
         for site in sorted(places):
             for _ in range(chance.randint(1, 5)):
-                told.append((site, therapist, [0.0, 1.5, -2.0, 0.7][site] + own + chance.gauss(0, 1)))
+                told.append((site, therapist, [0.0, 1.5, -2.0, 0.7, 1.0][site] + own + chance.gauss(0, 1)))
     sites, therapists, values = ([one[part] for one in told] for part in range(3))
     found: Any = crossed_variances(sites, therapists, one_by_one(values))
     assert is_least(found["variances"], [sites, therapists], [], values)

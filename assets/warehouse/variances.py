@@ -95,20 +95,26 @@ def crossed_variances(
     whole = np.bincount(site, size, count)
     beside = np.stack([np.bincount(site, column, count) for column in fixed.T])
     corner = scaled.products.sum(axis=0)
+    # only sites that share a therapist need a matrix
+    tied = np.unique(site[first][site[first] != site[second]])
+    alone = np.setdiff1d(np.arange(count), tied)
 
     def criterion(roots: Sequence[float]) -> tuple[float, Floats, float]:
         of_site, ratio = roots[0] ** 2, roots[1] ** 2 / (1 + roots[1] ** 2 * weight)
         logs = float(np.log1p(roots[1] ** 2 * weight).sum())
-        between = np.diag(whole) - np.bincount(both, ratio[own[first]] * of_both, count * count).reshape(
-            count, count
-        )
         aside = beside - np.stack(
             [np.bincount(site, column, count) for column in (ratio[own, None] * of_cell).T]
         )
         rest = corner - (ratio[:, None, None] * squared).sum(axis=0)
-        between = np.eye(count) + of_site * between
-        logs += float(np.linalg.slogdet(between)[1])
-        return scaled.criterion(rest - of_site * aside @ np.linalg.solve(between, aside.T), logs)
+        less = np.bincount(both, ratio[own[first]] * of_both, count * count).reshape(count, count)
+        between = 1 + of_site * (whole - np.diag(less))
+        logs += float(np.log(between[alone]).sum())
+        rest = rest - of_site * (aside[:, alone] / between[alone]) @ aside[:, alone].T
+        if len(tied):
+            matrix = np.diag(between[tied]) - of_site * (less - np.diag(np.diag(less)))[np.ix_(tied, tied)]
+            logs += float(np.linalg.slogdet(matrix)[1])
+            rest = rest - of_site * aside[:, tied] @ np.linalg.solve(matrix, aside[:, tied].T)
+        return scaled.criterion(rest, logs)
 
     return scaled.answer(criterion, 2)
 
