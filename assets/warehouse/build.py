@@ -188,7 +188,7 @@ class Building:
     def write(self, target: Path) -> Build:
         """Write the checked tables into a file; nobody sees it before it is shown."""
         build = Build(self._head, target, digest(self._contents, "marts"), digest(self._contents, "quality"))
-        write_file(self._duck, self._study, build, self._keys)
+        write_file(self._duck, self._study, build, self._contents)
         return build
 
     def keep_only_this(self) -> None:

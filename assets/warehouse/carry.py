@@ -1,4 +1,4 @@
-"""The last published file as the beginning of the next one: most sites' rows are the same.
+"""The last published file as the beginning of the next one: most rows are the same.
 
 What is known of the last file may be lost or wrong at any time; the next one is then written from nothing.
 """
@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import duckdb
+
+from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse.published import marts_folder
 from dyadlog.schemas.study import Study
 
@@ -27,15 +30,26 @@ class Last:
 
     Args:
         name: its name.
-        sum: its check sum.
+        sum: check sum of the file and of what is said of its contents.
         whole_bytes: size when it was last written from nothing.
-        sites: the key of each site's rows in it.
+        made_with: versions of Dyadlog and DuckDB.
+        contents: digest of each site's rows by table.
     """
 
     name: str
     sum: int
     whole_bytes: int
-    sites: dict[str, str]
+    made_with: str
+    contents: Mapping[str, Mapping[str, str]]
+
+
+def _versions() -> str:
+    # Other versions may name columns in another way, or hash the same row to another number.
+    return f"{code_version()} {duckdb.__version__}"
+
+
+def _sum(file: Path, contents: Mapping[str, Mapping[str, str]]) -> int:
+    return zlib.crc32(json.dumps(contents, sort_keys=True).encode(), check_sum(file))
 
 
 def _told(study: Study) -> Path:
@@ -46,9 +60,11 @@ def carry(study: Study, target: Path) -> Last | None:
     """Copy the last published file to a place, if it is what was published and not too full of gaps."""
     try:
         last = Last(**json.loads(_told(study).read_bytes()))
+        if last.made_with != _versions():
+            return None
         shutil.copyfile(marts_folder(study) / last.name, target)
         size = target.stat().st_size
-        if check_sum(target) == last.sum and size <= last.whole_bytes * _GROWTH:
+        if _sum(target, last.contents) == last.sum and size <= last.whole_bytes * _GROWTH:
             return last
     except (OSError, ValueError, TypeError):
         pass
@@ -56,17 +72,19 @@ def carry(study: Study, target: Path) -> Last | None:
     return None
 
 
-def remember(study: Study, file: Path, sites: Mapping[str, str], before: Last | None) -> None:
+def remember(
+    study: Study, file: Path, contents: Mapping[str, Mapping[str, str]], before: Last | None
+) -> None:
     """Remember what was published.
 
     Args:
         study: the study.
         file: the file.
-        sites: the key of each site's rows in it.
+        contents: digest of each site's rows by table.
         before: the file that it was carried over from, if any.
     """
     whole = before.whole_bytes if before else file.stat().st_size
-    last = Last(file.name, check_sum(file), whole, dict(sites))
+    last = Last(file.name, _sum(file, contents), whole, _versions(), contents)
     path = _told(study)
     path.parent.mkdir(parents=True, exist_ok=True)
     waiting = path.with_name(f"{path.name}.{os.getpid()}.new")

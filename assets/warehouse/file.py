@@ -12,6 +12,7 @@ from dyadlog.assets.event_log.log import Head
 from dyadlog.assets.event_log.storage import fsync
 from dyadlog.assets.version import code_version
 from dyadlog.assets.warehouse.carry import carry, remember
+from dyadlog.assets.warehouse.checks import Contents
 from dyadlog.assets.warehouse.kept import kept_tables
 from dyadlog.assets.warehouse.models import models
 from dyadlog.assets.warehouse.published import marts_folder
@@ -44,7 +45,7 @@ class Build:
 
 
 def write_file(
-    duck: duckdb.DuckDBPyConnection, study: Study, build: Build, site_keys: Mapping[str, str]
+    duck: duckdb.DuckDBPyConnection, study: Study, build: Build, found: Mapping[str, Contents]
 ) -> None:
     """Copy the checked tables into a file, and put it where it belongs.
 
@@ -54,7 +55,7 @@ def write_file(
         duck: the working database.
         study: the study.
         build: what is written, and where.
-        site_keys: a key of each site's rows in the tables that are kept by site.
+        found: digest of each site's rows by table.
     """
     build.path.parent.mkdir(exist_ok=True)
     ((work,),) = duck.execute(
@@ -62,30 +63,24 @@ def write_file(
     ).fetchall()
     fresh = Path(work).parent / "fresh.duckdb"
     last = carry(study, fresh)
-    same = (
-        {site_id for site_id, key in last.sites.items() if site_keys.get(site_id) == key} if last else set()
-    )
-    if last and not same:
-        fresh.unlink()
-        last = None
     duck.execute("set preserve_insertion_order=true")
     duck.execute(f"attach '{fresh}' as fresh (storage_version '{STORAGE_VERSION}')")
     for schema in (*PUBLISHED, "meta"):
         duck.execute(f"create schema if not exists fresh.{schema}")
     written: list[str] = []
     for name, table in contracts().items():
-        if last and name in kept_tables():
-            duck.execute(
-                f"delete from fresh.{name} where not list_contains($same, site_id)", {"same": [*same]}
-            )
-            duck.execute(
-                f"insert into fresh.{name} select * from {name} where not list_contains($same, site_id)",
-                {"same": [*same]},
-            )
-            continue
         # What is kept by site lies in order already.
         in_order = name in kept_tables() and table.grain[0] == "site_id"
         order = "" if in_order else f"order by {', '.join(table.grain)}"
+        before = last.contents[name] if last else {}
+        other = {site for site in {*before, *found[name]} if before.get(site) != found[name].get(site)}
+        if last and not other:
+            continue
+        if other < {*before, *found[name]}:
+            where = "where list_contains($other, coalesce(site_id, ''))"
+            duck.execute(f"delete from fresh.{name} {where}", {"other": [*other]})
+            duck.execute(f"insert into fresh.{name} from {name} {where} {order}", {"other": [*other]})
+            continue
         duck.execute(f"create or replace table fresh.{name} as select * from {name} {order}")
         written.append(name)
     _comment(duck, written)
@@ -107,7 +102,7 @@ def write_file(
     fresh.replace(build.path)
     fsync(build.path.parent)
     if build.path.parent == marts_folder(study):
-        remember(study, build.path, site_keys, last)
+        remember(study, build.path, found, last)
 
 
 def _comment(duck: duckdb.DuckDBPyConnection, names: list[str]) -> None:
