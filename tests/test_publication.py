@@ -10,8 +10,10 @@ import duckdb
 import pytest
 
 from dyadlog.assets.warehouse import build as warehouse
+from dyadlog.assets.warehouse import work
 from dyadlog.assets.warehouse.build import BuildError
 from dyadlog.assets.warehouse.file import STORAGE_VERSION
+from dyadlog.assets.warehouse.models import read_model
 from dyadlog.assets.warehouse.published import KEEP
 from dyadlog.schemas.marts import contracts
 from tests.conftest import Lab, client, phq, session
@@ -123,3 +125,16 @@ def test_a_study_without_any_delivery_publishes_empty_marts(lab: Lab) -> None:
         "site-b",
         "site-c",
     }
+
+
+def test_a_model_that_cannot_wait_on_disk_gets_all_memory(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MEMORY", "60MB")
+    text = "-- marts.long: one long list\n-- grain: numbers\n-- scope: study\nselect list_sort(list(range)) as numbers from range(10_000_000)"
+    limit = "select current_setting('memory_limit')"
+    with warehouse.working_database(lab.study) as duck:
+        duck.execute("create schema marts")
+        before = duck.execute(limit).fetchall()
+        with pytest.raises(duckdb.OutOfMemoryException):
+            duck.execute(read_model(text, "marts.long").sql)
+        assert warehouse.run_model(duck, read_model(text, "marts.long")).rows == 1
+        assert duck.execute(limit).fetchall() == before
