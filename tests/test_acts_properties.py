@@ -134,7 +134,7 @@ def folded(lab: Steward, upto: int) -> dict[str, Holds]:
     return found
 
 
-F, G = statement(1, 1, 0, False), statement(2, 1, 0, False)
+F, G, HELD = statement(1, 1, 0, False), statement(2, 1, 0, False), statement(2, 1, 0, True)
 LINES = st.lists(
     st.builds(statement, st.integers(1, 2), st.integers(1, 2), st.integers(0, 2), st.booleans()),
     min_size=1,
@@ -159,6 +159,7 @@ def test_what_holds_is_what_the_model_says(tmp_path_factory: pytest.TempPathFact
     @given(steps=STEPS)
     @example(steps=[("deliver", [F]), ("deliver", [F, G]), ("void", 0), ("deliver", [G, F]), ("void", 1)])
     @example(steps=[("deliver", [F]), ("deliver", [F, G]), ("void", 0), ("void", 1), ("deliver", [G, F])])
+    @example(steps=[("deliver", [F, HELD]), ("release", True), ("again", 0), ("void", 0)])
     def check(steps: list[tuple[str, Any]]) -> None:
         lab = Steward(tmp_path_factory.mktemp("study"))
         model = Model()
@@ -188,4 +189,4 @@ def test_what_holds_is_what_the_model_says(tmp_path_factory: pytest.TempPathFact
             assert folded(lab, upto).get("site-a", {}) == holds
 
     check()
-    assert min(seen["void"], seen["release"]) >= 3, seen
+    assert min(seen.values()) > 0, seen
