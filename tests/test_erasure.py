@@ -100,9 +100,9 @@ def nothing(_log: EventLog) -> None:
     """No marts are made anew."""
 
 
-def take_out(lab: Lab, name: str = GONE, **more: Any) -> tuple[Certificate, Path]:
+def take_out(lab: Lab, name: str = GONE, site: str = "site-a", **more: Any) -> tuple[Certificate, Path]:
     return erase_person(
-        lab.study, "site-a", name, by="steward", why="asked", rebuild=nothing, clock=lambda: lab.clock, **more
+        lab.study, site, name, by="steward", why="asked", rebuild=nothing, clock=lambda: lab.clock, **more
     )
 
 
