@@ -99,7 +99,7 @@ def simulate(
     """Make a simulated study: sites, deliveries, and the truth."""
     from dyadlog.orchestration.simulate import simulate_study
 
-    simulate_study(folder, preset, sites, clients, nights, seed, faults)
+    simulate_study(folder, preset, sites, clients, nights, seed, faults, at_once=run)
     if run:
         night(folder)
 
@@ -267,6 +267,8 @@ def verify(
 
     protocol = read_study(study)
     log = open_log(protocol)
+    if since > log.head().seq:
+        raise UserError(f"--since {since}: the newest commit is {log.head().seq}")
     checked = prove(log, since=since, witness=open_witness(protocol), quarantine=open_quarantine(protocol))
     if receipt:
         print(f"The receipt is good: commit {verify_receipt(log, receipt)} is in the log")
@@ -288,6 +290,12 @@ def restore_check(
     protocol = read_study(study)
     found = check_copy(protocol, read_study(copy), open_log(protocol))
     print(f"The copy is whole: {found.commits} commits; the study has {found.newer} newer ones")
+    if found.erasures:
+        print(
+            f"It must not take the study's place: it holds who was erased by commit {', '.join(map(str, found.erasures))}. "
+            "Make a new copy and remove this one."
+        )
+        raise typer.Exit(NEEDS_A_HUMAN)
 
 
 @app.command(epilog="Example:  dyadlog catalogue session.held")

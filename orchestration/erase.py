@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dyadlog.assets.erasure.pending import asked_for, landed_files
 from dyadlog.assets.erasure.person import erase_person
+from dyadlog.assets.erasure.unfinished import to_finish, unfinished
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.intake.receive import at_work, merge_segments, open_log, remove_merged
 from dyadlog.orchestration.heartbeat import beat
@@ -21,9 +22,13 @@ def show_pending(study: Study) -> bool:
     landed = [path for site_id in study.site_ids for path in landed_files(study, log, site_id)]
     for path in landed:
         print(f"{path.relative_to(study.folder)}: holds lines of somebody who was erased; remove it")
-    if not asked and not landed:
-        print("Nothing waits to be erased")
-    return not asked and not landed
+    stopped = unfinished(study, log)
+    for commit in stopped:
+        print(f"{commit.receipt.site_id}: {to_finish(commit)}")
+    if waiting := bool(asked or landed or stopped):
+        return not waiting
+    print("Nothing waits to be erased")
+    return True
 
 
 def erase(study: Study, site: str, client: str, by: str, why: str, *, keep_landing: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from dyadlog.assets.erasure.unfinished import begin_anew, clear_rest
 from dyadlog.assets.intake.receive import open_log, utc_now, waiting_files
 from dyadlog.assets.quality.notice import Notice, of_nothing_new
 from dyadlog.assets.warehouse.published import build_key, current, marts_folder
@@ -56,11 +57,14 @@ def night(study: Study, watcher: Watcher) -> bool:
         NightFailedError: yesterday's marts and reports are untouched.
     """
     try:
+        stopped = begin_anew(study, open_log(study))
         if is_up_to_date(study):
+            clear_rest(study, stopped)
             watcher.unsent += notify(study, _nothing_new(study))
             beat(study, "nothing_new")
             return False
         _run_in_dagster(study, watcher)
+        clear_rest(study, stopped)
     except (NightFailedError, LogDamagedError, OSError) as error:
         with suppress(OSError):  # a full disk must not hide the first error
             miss(study, str(error))

@@ -121,7 +121,10 @@ class Screen(Watcher):
             for line in _reasons(self.commits):
                 say(line)
         if worked and not self.commits:
-            say("No new delivery; marts and reports were rebuilt because the code or study.yaml changed.")
+            say(
+                "No new delivery; marts and reports were rebuilt because something else has changed: the code, study.yaml, "
+                "or the log by an act such as a void, a release or an erasure."
+            )
         for sentence in self.unsent:
             say(f"[yellow]{sentence}[/]")
         say(f"marts    {folder / 'marts' / 'current.duckdb'}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
+from dyadlog.assets.quality.words import counted
 from dyadlog.assets.simulation.calibration import SCATTER, table
 from dyadlog.assets.simulation.network import Site
 from dyadlog.assets.simulation.simulate import Plan, simulate
@@ -25,6 +26,8 @@ def simulate_study(
     nights: int | None,
     seed: int,
     level: str | None = None,
+    *,
+    at_once: bool = False,
 ) -> None:
     """Make a simulated study and show its calibration table.
 
@@ -36,6 +39,7 @@ def simulate_study(
         nights: deliveries per site, instead of the preset's.
         seed: the same seed gives the same study.
         level: how many faults are planted; none without.
+        at_once: a night follows, so the next step need not be said.
 
     Raises:
         UserError: the folder is not empty or the numbers do not fit; nothing was written.
@@ -58,14 +62,15 @@ def simulate_study(
     files = sum(1 for _ in (folder / "landing").glob("*/*"))
     out = console()
     out.print(
-        f"Made a simulated study in {folder}: {plan.sites} sites, {plan.clients:,} clients, {files:,} files. "
-        "Nobody in it exists."
+        f"Made a simulated study in {folder}: {counted(plan.sites, 'site')}, {counted(plan.clients, 'client')}, "
+        f"{counted(files, 'file')}. Nobody in it exists."
     )
-    out.print(_calibration(table(figures, p.targets)))
+    out.print(_calibration(table(figures, p.targets_of(plan.sites, plan.clients))))
     out.print(SCATTER)
     out.print(f"What is true: {folder / 'truth'}")
-    next_step = f"dyadlog score {folder}" if level else f"dyadlog night -s {folder}"
-    out.print(f"Now run: {next_step}", soft_wrap=True)
+    if not at_once:
+        next_step = f"dyadlog score {folder}" if level else f"dyadlog night -s {folder}"
+        out.print(f"Now run: {next_step}", soft_wrap=True)
 
 
 def _calibration(rows: list[tuple[str, str, str, str, str]]) -> Table:

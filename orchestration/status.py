@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dyadlog.assets.erasure.unfinished import to_finish, unfinished
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import KINDS
 from dyadlog.assets.intake.files import Landed, Landing
@@ -41,7 +42,7 @@ def show_status(study: Study) -> bool:
     if sheet:
         out.print(f"Newest marts: {escape(sheet['headline'])}")
     out.print(_sites(study, log, waiting, sheet, now))
-    _needs(study, out, landing, sheet, now)
+    _needs(study, out, landing, sheet, now, log)
     if sheet and sheet["steps"]:
         _took(out, sheet["steps"])
     return good
@@ -113,7 +114,9 @@ def _figure(line: dict[str, Any] | None, name: str, colour: str) -> str:
     return f"[{colour}]{line[name]}[/]" if line[name] else "0"
 
 
-def _needs(study: Study, out: Console, landing: Landing, sheet: dict[str, Any] | None, now: datetime) -> None:
+def _needs(
+    study: Study, out: Console, landing: Landing, sheet: dict[str, Any] | None, now: datetime, log: EventLog
+) -> None:
     """What needs a human: of the night sheet, and of now."""
     told = [(need["site_id"], need["text"]) for need in sheet["needs"]] if sheet else []
     if unrun := missed(read_runs(study), study.protocol.nightly_at, now):
@@ -130,6 +133,7 @@ def _needs(study: Study, out: Console, landing: Landing, sheet: dict[str, Any] |
         for site, name in landing.unfinished
         if (site, name) not in listed
     ]
+    told += [(commit.receipt.site_id, to_finish(commit)) for commit in unfinished(study, log)]
     if not told:
         out.print("Nothing needs a human.")
         return

@@ -67,12 +67,16 @@ class Due(Strict):
 
 
 class Target(Strict):
-    """A figure from outside that the simulation is held to."""
+    """A figure from outside that the simulation is held to.
+
+    `whole`: a count of the whole study, which only a study of the preset's size can have.
+    """
 
     says: str
     value: float
     tolerance: float
     digits: int = 2
+    whole: bool = False
     source: str
 
 
@@ -126,6 +130,11 @@ class Parameters:
         )
         self.targets = whole.targets | self.preset.targets
         self.answering = {(model.instrument, model.version): model for model in whole.answering}
+
+    def targets_of(self, sites: int, clients: int) -> dict[str, Target]:
+        """Targets of a study of this size: counts of the whole study only at the preset's own."""
+        own = (sites, clients) == (self.preset.sites, self.preset.clients)
+        return {name: target for name, target in self.targets.items() if own or not target.whole}
 
     def values(self) -> dict[str, Any]:
         """All values as plain lists, numbers and names, for a file."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -31,6 +33,18 @@ SHARED = Path(os.environ.get("DYADLOG_SHARED", Path(__file__).parents[2] / "shar
 needs_shared = pytest.mark.skipif(
     not (SHARED / "data").is_dir(), reason="real data (../shared or $DYADLOG_SHARED) is not here"
 )
+
+ROOT = Path(__file__).parents[1]
+
+
+def tracked() -> list[Path]:
+    """The files that belong to the project."""
+    if not shutil.which("git"):
+        pytest.skip("git is not here (Debian: apt install git)")
+    command = ["git", "ls-files", "-z"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in found.split("\0") if (ROOT / name).is_file()]
+
 
 STUDY = """\
 study: lab

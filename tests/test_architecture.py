@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from dyadlog.schemas.catalogue import catalogue
 from dyadlog.schemas.codes import codes
 from dyadlog.schemas.instruments import shipped_instruments
 from dyadlog.schemas.marts import contracts
+from tests.conftest import tracked
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ["schemas", "assets", "orchestration"]
@@ -247,16 +247,11 @@ def test_every_instrument_names_its_source_and_licence() -> None:
 # --- the repository --------------------------------------------------------------------------
 
 
-def tracked() -> list[Path]:
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / name for name in names.splitlines()]
-
-
 def test_nothing_points_to_this_machine_or_to_a_package_index() -> None:
     index = re.compile(rb"https?://[a-z0-9.-]*(" + rb"py" + rb"pi|python" + rb"hosted|npm" + rb"js|debian)")
     place = re.compile(rb"(?<![\w./])/(" + rb"wo" + rb"rk|ro" + rb"ot)/\w")
     for path in tracked():
-        data = path.read_bytes() if path.is_file() else b""
+        data = path.read_bytes()
         assert not index.search(data), path
         assert not place.search(data), path
 

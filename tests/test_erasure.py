@@ -22,21 +22,24 @@ from dyadlog.assets.erasure.certificate import Certificate
 from dyadlog.assets.erasure.person import erase_person
 from dyadlog.assets.event_log import segment, storage
 from dyadlog.assets.event_log.log import EventLog
+from dyadlog.assets.event_log.quarantine import Held
 from dyadlog.assets.event_log.records import Act, Change, Gone, Less, Receipt, Swap
 from dyadlog.assets.event_log.rewrite import leaves_by_part, proved
 from dyadlog.assets.event_log.verify import verify
 from dyadlog.assets.intake.receive import (
+    at_work,
     merge_segments,
     open_log,
     open_quarantine,
     open_witness,
 )
+from dyadlog.assets.intake.void import void
 from dyadlog.assets.warehouse import inputs
 from dyadlog.orchestration.cli import app
 from dyadlog.orchestration.night import night
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.errors import LogDamagedError, StudyError, UserError
-from tests.conftest import LONG, Lab, client, phq, rating, session
+from tests.conftest import LONG, STUDY, Lab, client, phq, rating, session
 
 CASES = 1_000 if LONG else 15
 GONE = "zq7-Gone"
@@ -186,7 +189,7 @@ def test_the_whole_study_folder_after_real_nights(lab: Lab, dyadlog: Any) -> Non
         segment.read(log.storage.read(log.layout.files("site-a")[0].segment.name)).head(9)
     )
     log.put_segment(orphan, 9)  # a night was killed after this
-    open_quarantine(lab.study).keep("site-a", [(1, 0, [], MARK)])  # and after this
+    open_quarantine(lab.study).keep("site-a", [Held(1, 0, [], MARK)])  # and after this
     (lab.folder / "log/tmp/half").write_bytes(orphan[:99] + GONE.encode())
     (lab.folder / "quarantine/last-error.txt").write_text(GONE)
     before = holding(lab.folder)
@@ -438,6 +441,25 @@ def test_a_file_name_that_names_the_person_is_said(lab: Lab) -> None:
     assert "the file name that commit 1 keeps names the person: commits cannot be changed" in certificate.todo
 
 
+def test_a_reason_that_names_the_person_is_said(lab: Lab) -> None:
+    lab.drop("site-a", "1.ndjson", [client(GONE), client()])
+    lab.receive()
+    log = open_log(lab.study)
+    with at_work(lab.study, log):
+        void(
+            lab.study,
+            log,
+            "site-a",
+            "1",
+            by="a",
+            why=f"{GONE} twice",
+            clock=lambda: lab.clock,
+            code_version="v",
+        )
+    certificate, _ = take_out(lab)
+    assert "the reason that commit 2 keeps names the person: commits cannot be changed" in certificate.todo
+
+
 # --- withdrawals that stop short of it --------------------------------------------------------
 
 
@@ -482,3 +504,119 @@ def test_withdrawals_as_study_yaml_allows(lab: Lab) -> None:
     (lab.folder / "study.yaml").write_text(f"{allowed}consent: {{withdrawals: [erase]}}\n")
     with pytest.raises(StudyError, match="no withdrawal can be passed over"):
         _ = lab.study
+
+
+# --- lines that were refused -------------------------------------------------------------------
+
+ROWS = (
+    'files: "*.csv"\nseparator: ";"\nevents:\n  - event_type: session.held\n    event_id: {text: "v-{who}-{nr}"}\n'
+    "    envelope: {client_id: %s, session_number: {column: nr}}\n    payload: {format: {column: how, values: {p: phone}}}\n"
+)
+
+
+@pytest.mark.parametrize(("pseudonym", "of_client"), [('{text: "c{who}"}', "c1"), ("{column: who}", "1")])
+def test_of_refused_rows_those_of_the_person_leave_and_no_others(
+    tmp_path: Path, pseudonym: str, of_client: str
+) -> None:
+    """What a row says of its client is what the mapping reads: not every 1 in a row is client 1."""
+    lab = Lab(tmp_path / "study", STUDY.replace("{id: site-a}", "{id: site-a, mappings: [m.yaml]}"))
+    (lab.folder / "m.yaml").write_text(ROWS % pseudonym)
+    first = "who;nr;how\n1;1;p\n1;2;zqSecret\n2;1;t\n3;1;t\n"
+    lab.drop("site-a", "1.csv", first)
+    lab.receive()
+    take_out(lab, of_client)
+    assert holding(lab.folder, ["zqSecret"]) == set()
+    assert _sealed(lab) == {"2;1;t", "3;1;t"}
+    lab.drop("site-a", "2.csv", first + "1;3;zqSecret\n4;1;t\n")
+    (commit,) = lab.receive()
+    assert commit.receipt.codes["PERSON_ERASED"] == 3
+    assert commit.receipt.held_back == commit.receipt.lines == 6
+    assert holding(lab.folder, ["zqSecret"]) == {"landing/site-a/2.csv"}
+    assert _sealed(lab) == {"2;1;t", "3;1;t", "4;1;t"}
+    prove(lab)
+
+
+def _sealed(lab: Lab) -> set[str]:
+    files = (lab.folder / "quarantine/site-a").glob("*.ndjson")
+    told = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return {one["text"] for one in told if one["fact"]}
+
+
+def test_a_refused_line_that_names_two_clients_leaves_with_either(lab: Lab) -> None:
+    twice = f'{{"event_id": "x", "client_id": "{GONE}", "client_id": "c1", "event_type": "session.held"}}\n'
+    lab.drop("site-a", "1.ndjson", twice + json.dumps(client(GONE)) + "\n")
+    (commit,) = lab.receive()
+    assert "LINE_DUPLICATE_KEY" in commit.receipt.codes
+    take_out(lab)
+    assert holding(lab.folder) == set()
+
+
+def test_the_same_file_again_says_what_of_it_was_erased(lab: Lab) -> None:
+    told = lines(
+        [client(GONE), session(1, GONE), client("c1"), session(1), {"event_id": "bad", "client_id": GONE}]
+    )
+    lab.drop("site-a", "1.ndjson", told)
+    lab.receive()
+    take_out(lab)
+    lab.drop("site-a", "2.ndjson", told)
+    (commit,) = lab.receive()
+    receipt = commit.receipt
+    assert (commit.kind, receipt.lines, receipt.duplicate, receipt.held_back) == (
+        "duplicate_delivery",
+        5,
+        2,
+        3,
+    )
+    assert receipt.codes["PERSON_ERASED"] == 3
+    assert prove(lab) == 3
+    lab.build()
+
+
+def test_what_was_never_taken_in_is_told(lab: Lab) -> None:
+    lab.drop("site-a", "1.ndjson", [client(GONE)])
+    for name, content in (
+        ("2.ndjson.gz", gzip.compress(lines([session(1, GONE)]).encode() * 99)[:-20]),
+        ("3.ndjson.part", lines([session(2, GONE)])),
+        ("older/4.ndjson", lines([session(3, GONE)])),
+        ("5.ndjson", lines([session(4, GONE)]).encode("utf-16")),
+        ("6.ndjson", lines([session(4, "c1")])),
+    ):
+        lab.drop("site-a", name, content)
+    lab.receive()
+    certificate, _ = take_out(lab)
+    told = [said.split(" names the person")[0] for said in certificate.todo if "never taken in" in said]
+    assert told == [
+        f"landing/site-a/{name}" for name in ("2.ndjson.gz", "3.ndjson.part", "5.ndjson", "older/4.ndjson")
+    ]
+
+
+def test_an_erasure_stopped_after_the_log_is_said_and_the_night_sees_to_the_rest(
+    lab: Lab, dyadlog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    lab.drop(
+        "site-a", "1.ndjson", [client(GONE), session(1, GONE), phq(1, 2, GONE), *life("c1", random.Random(3))]
+    )
+    dyadlog("night", "-s", lab.folder)
+    dyadlog("build", "--as-of", "1", "-s", lab.folder)
+    dyadlog("plot", "dyad", "site-a", GONE, "-s", lab.folder)
+    with monkeypatch.context() as patched:
+        patched.setattr("dyadlog.assets.erasure.person.clear_memory", die)
+        with pytest.raises(Killed):
+            take_out(lab)
+    stopped = "the erasure of commit 2 was stopped before its end: run `dyadlog erase site-a CLIENT`"
+    assert stopped in dyadlog("erase", "-s", lab.folder).out
+    assert stopped in " ".join(dyadlog("status", "-s", lab.folder).out.split())
+    assert dyadlog("night", "-s", lab.folder).code == 0
+    assert holding(lab.folder, [GONE]) == {"landing/site-a/1.ndjson"}
+    assert stopped in dyadlog("erase", "-s", lab.folder).out
+    sites = lab.folder / "state" / "sites"
+    kept = {path.name for path in sites.iterdir()}
+    dyadlog("night", "-s", lab.folder)  # once is enough
+    assert {path.name for path in sites.iterdir()} == kept
+    assert dyadlog("erase", "site-a", GONE, "--by", "a", "--why", "b", "-s", lab.folder).code == 0
+    assert holding(lab.folder) == set()
+    assert dyadlog("erase", "-s", lab.folder).out == "Nothing waits to be erased\n"
+    assert [path.suffix for path in (lab.folder / "erasures").iterdir()] == [".html"]

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from dyadlog.assets.event_log.verify import verify
-from dyadlog.assets.intake.receive import open_log
+from dyadlog.assets.intake.receive import open_log, open_quarantine, open_witness
 from tests import nights
 from tests.conftest import LONG, Lab, client, phq, rating, session
 
@@ -73,7 +73,7 @@ def test_a_killed_night_loses_nothing(lab: Lab, worker: int) -> None:
         _kill_at(process, reached, dice.random() * 0.03, latest)
         kills += process.exitcode == -signal.SIGKILL
         log = open_log(lab.study)
-        verify(log)
+        verify(log, witness=open_witness(lab.study), quarantine=open_quarantine(lab.study))
         for commit in log.commits():
             assert commit.receipt.balances
         if (lab.folder / "marts/current.duckdb").exists():
@@ -86,7 +86,7 @@ def test_a_killed_night_loses_nothing(lab: Lab, worker: int) -> None:
         last.join()
         assert last.exitcode == 0
     log = open_log(lab.study)
-    verify(log)
+    verify(log, witness=open_witness(lab.study), quarantine=open_quarantine(lab.study))
     assert (
         sum(c.kind == "delivery" for c in log.commits()) == 2 * KILLS // WORKERS
     )  # each file once: nothing lost, nothing doubled

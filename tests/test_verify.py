@@ -7,6 +7,7 @@ import random
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -298,3 +299,10 @@ def test_rows_are_read_from_the_footer_as_pyarrow_reads_them(told: Lab) -> None:
     pq.write_table(pa.table({"x": range(300)}), other)
     assert stated_rows(other.read_bytes()) == 300
     assert len(paths) == 6
+
+
+def test_since_a_commit_that_is_not_there(lab: Lab, dyadlog: Any) -> None:
+    lab.drop("site-a", "1.ndjson", [client()])
+    lab.receive()
+    told = dyadlog("verify", "--since", 2, "-s", lab.folder)
+    assert (told.code, told.err) == (2, "error: --since 2: the newest commit is 1\n")

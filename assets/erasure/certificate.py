@@ -85,8 +85,14 @@ class Certificate:
         )
 
 
+def certificate_file(study: Study, seq: int) -> Path:
+    """Where the certificate of an erasure lies, or will lie: writing it is the last step."""
+    return study.folder / "erasures" / f"{seq:012d}.html"
+
+
 def keep(study: Study, certificate: Certificate) -> Path:
     """Write a certificate to `erasures/`; one that is there is replaced by what holds now."""
-    path = study.folder / "erasures" / f"{certificate.commit.seq:012d}.html"
+    path = certificate_file(study, certificate.commit.seq)
     write_durably(path, certificate.html().encode())
+    path.with_suffix(".cleared").unlink(missing_ok=True)
     return path

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +60,31 @@ def landed_files(study: Study, log: EventLog, site_id: str, tag: str | None = No
                 continue
             if reader.sha256 in held:
                 yield landed.path
+
+
+def naming_files(study: Study, site_id: str, client_id: str) -> list[Path]:
+    """Files under a site's landing folder that name a client, read or not: refused, unfinished, in folders.
+
+    An id without a letter cannot be told from a count and is not looked for.
+    """
+    if client_id.isdigit():
+        return []
+    named = re.compile(rf"(?<![A-Za-z0-9]){re.escape(client_id)}(?![A-Za-z0-9])".encode())
+    files = sorted(path for path in (study.folder / "landing" / site_id).rglob("*") if path.is_file())
+    return [path for path in files if named.search(path.name.encode()) or named.search(_unpacked(path))]
+
+
+def _unpacked(path: Path) -> bytes:
+    """All that can be read of a file; of a broken archive what comes before the break."""
+    data = path.read_bytes()
+    if not data.startswith(b"\x1f\x8b"):
+        return data.replace(b"\0", b"")  # UTF-16 too
+    found = data
+    while data.startswith(b"\x1f\x8b"):
+        packed = zlib.decompressobj(31)
+        try:
+            found += packed.decompress(data)
+        except zlib.error:
+            break
+        data = packed.unused_data
+    return found

@@ -16,10 +16,11 @@ from dyadlog.assets.erasure.derived import (
     clear_pictures,
     releases,
 )
-from dyadlog.assets.erasure.pending import landed_files
+from dyadlog.assets.erasure.pending import landed_files, naming_files
 from dyadlog.assets.event_log.erase import erase
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import Commit
+from dyadlog.assets.event_log.storage import LocalStorage
 from dyadlog.assets.intake.receive import (
     at_work,
     open_block_list,
@@ -88,6 +89,12 @@ def erase_person(
         else:
             path.unlink()
             removed.append(name)
+    todo += [
+        f"{path.relative_to(study.folder).as_posix()} names the person and was never taken in: remove it, and ask the "
+        "site for it without the person"
+        for path in naming_files(study, site_id, client_id)
+        if path.relative_to(study.folder).as_posix() not in {said.split(" ")[0] for said in todo}
+    ]
     todo += [f"release {name} was cut before: cut it again and withdraw it" for name in releases(study)]
     todo += _elsewhere(log, commit, client_id)
     digest = log.digest_of(commit.seq)
@@ -146,18 +153,25 @@ def _leave_log(
 def _elsewhere(log: EventLog, commit: Commit, client_id: str) -> list[str]:
     """What Dyadlog cannot reach, in words."""
     site_id = commit.receipt.site_id
-    named = sorted(
-        {
-            c.seq
-            for c in log.of_site(site_id)
-            if re.search(rf"(?<![A-Za-z0-9]){re.escape(client_id)}(?![A-Za-z0-9])", c.receipt.file_name)
+    name = re.compile(rf"(?<![A-Za-z0-9]){re.escape(client_id)}(?![A-Za-z0-9])")
+    found = []
+    for one in log.of_site(site_id) if not client_id.isdigit() else ():
+        said = {
+            "file name": one.receipt.file_name,
+            "reason": f"{one.act.by} {one.act.why}" if one.act else "",
         }
-        if not client_id.isdigit()
-        else ()
-    )
-    found = [
-        f"the file name that commit {seq} keeps names the person: commits cannot be changed" for seq in named
-    ]
+        found += [
+            f"the {what} that commit {one.seq} keeps names the person: commits cannot be changed"
+            for what, text in said.items()
+            if name.search(text)
+        ]
+    if client_id.isdigit():
+        found.append(
+            f"the client's id is a mere number: pages, pictures' names and files in landing/{site_id} that were never taken "
+            "in cannot be searched for it"
+        )
+    if not isinstance(log.storage, LocalStorage):
+        found.append("the object store: if its bucket keeps versions, remove the older ones there")
     return [
         *found,
         f"the site {site_id}: leave the person out of exports, and erase its own copies",

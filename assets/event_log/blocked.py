@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Callable, Iterable
 
 from dyadlog.assets.event_log.layout import Layout
+from dyadlog.assets.event_log.quarantine import Held, client_of
 from dyadlog.assets.event_log.storage import Storage
-from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.errors import UserError
 
 _KEY = "block-list.key"
@@ -75,29 +75,36 @@ class Blocked:
         """Those that were erased."""
         return {one for one in client_ids if self._tags.person(self._site, one) in self._known}
 
-    def holds(self, text: str) -> bool:
+    def holds(self, held: Held) -> bool:
         """Whether a refused line is about somebody who was erased."""
-        return speaks_of(text, lambda one: bool(self.clients([one])), self._is_fact)
+        return is_about(held, lambda one: bool(self.clients([one])), self._is_fact)
 
     def _is_fact(self, event_id: str) -> bool:
         return self._tags.fact(self._site, event_id) in self._known
 
 
-def speaks_of(text: str, is_client: Callable[[str], bool], is_fact: Callable[[str], bool]) -> bool:
-    """Whether a line is about a person, as far as can be told: it may have been refused for being no good line.
+def is_about(held: Held, is_client: Callable[[str], bool], is_fact: Callable[[str], bool]) -> bool:
+    """Whether a refused line is about a person, as far as can be told: it may be no good line at all.
 
-    A line that names another client is that one's. Of a line that names none, any word decides.
+    A line that names another client is that one's; one that names several is everybody's of them. Of a line that names
+    none, any word decides.
 
     Args:
-        text: the line.
+        held: the line.
         is_client: tells the person's pseudonym.
         is_fact: tells the event ids of the person's facts.
     """
+    if clients := {held.client_id} if held.client_id else _named(held.text):
+        return any(map(is_client, clients))
+    return any(is_client(word) or is_fact(word) for word in set(_TOKEN.findall(held.text)))
+
+
+def _named(text: str) -> set[str]:
+    """The clients that a line of JSON names; a key may stand there twice."""
     try:
-        told = json.loads(text)
-        client = told.get("client_id") if isinstance(told, dict) else None
+        told = json.loads(text, object_pairs_hook=list)
     except (ValueError, RecursionError):
-        client = None
-    if isinstance(client, (str, int)) and re.fullmatch(ID_PATTERN, str(client)):
-        return is_client(str(client))
-    return any(is_client(word) or is_fact(word) for word in set(_TOKEN.findall(text)))
+        return set()
+    pairs = told if isinstance(told, list) else []
+    said = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "client_id"]
+    return {client for one in said if (client := client_of(one))}

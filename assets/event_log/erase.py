@@ -10,10 +10,10 @@ import duckdb
 import polars as pl
 
 from dyadlog.assets.event_log import segment
-from dyadlog.assets.event_log.blocked import BlockList, speaks_of
+from dyadlog.assets.event_log.blocked import BlockList, is_about
 from dyadlog.assets.event_log.layout import Stored
 from dyadlog.assets.event_log.log import EventLog, RacedError
-from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.quarantine import Held, Quarantine
 from dyadlog.assets.event_log.records import Act, Change, Commit, Gone, Less, Receipt, Swap
 from dyadlog.assets.event_log.remove import names_of_unused
 from dyadlog.assets.event_log.rewrite import leaves_by_part, proved
@@ -37,7 +37,7 @@ class Traces:
     salts: set[bytes] = field(default_factory=set)
     events: set[str] = field(default_factory=set)
     files: list[Stored] = field(default_factory=list)
-    sealed: dict[str, list[tuple[int, int, list[str], str]]] = field(default_factory=dict)
+    sealed: dict[str, list[Held]] = field(default_factory=dict)
     released: set[tuple[int, int]] = field(default_factory=set)
     lines: set[tuple[int, int, int]] = field(default_factory=set)
 
@@ -95,12 +95,11 @@ def _look_at_sealed(
             continue
         kept, lines = [], set()
         for held in quarantine.lines(site_id, digest):
-            number, fact, _, text = held
-            is_theirs = (commit.seq, number) in found.released or speaks_of(
-                text, client_id.__eq__, found.events.__contains__
+            is_theirs = (commit.seq, held.line_number) in found.released or is_about(
+                held, client_id.__eq__, found.events.__contains__
             )
-            if fact and is_theirs:
-                lines.add((commit.seq, number, fact))
+            if held.fact and is_theirs:
+                lines.add((commit.seq, held.line_number, held.fact))
             else:
                 kept.append(held)
         if lines:
@@ -153,7 +152,7 @@ def erase(
         )
         sealed = {
             # Fact 0 is the header of a table, which is nothing without its lines.
-            digest: quarantine.keep(site_id, kept) if any(fact for _, fact, _, _ in kept) else None
+            digest: quarantine.keep(site_id, kept) if any(one.fact for one in kept) else None
             for digest, kept in found.sealed.items()
         }
         less = _less(log, site_id, found, frames)

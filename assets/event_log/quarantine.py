@@ -4,13 +4,40 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import secrets
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from dyadlog.assets.event_log.records import sha256
 from dyadlog.assets.event_log.storage import Storage
+from dyadlog.schemas.catalogue import ID_PATTERN
 from dyadlog.schemas.errors import LogDamagedError
 
 _KEY = "line-hash.key"
+
+
+class Held(NamedTuple):
+    """A fact that was held back.
+
+    Args:
+        line_number: of its line in the file.
+        fact: number of the fact in the line; 0 is the header of a table.
+        codes: what is wrong, as `CODE@field`.
+        text: the line.
+        client_id: who it is about, where that could be read; the text of a table row may not say it, or say it of others.
+    """
+
+    line_number: int
+    fact: int
+    codes: list[str]
+    text: str
+    client_id: str | None = None
+
+
+def client_of(said: object) -> str | None:
+    """A pseudonym as a fact says it; None if it is none."""
+    return str(said) if isinstance(said, (str, int)) and re.fullmatch(ID_PATTERN, str(said)) else None
 
 
 class Quarantine:
@@ -32,21 +59,17 @@ class Quarantine:
             self._key = self._storage.read(_KEY)
         return hmac.digest(self._key, text.encode(), "sha256")
 
-    def keep(self, site_id: str, held: list[tuple[int, int, list[str], str]]) -> str:
+    def keep(self, site_id: str, held: Sequence[Held]) -> str:
         """Store held-back facts durably.
 
         Args:
             site_id: the site.
-            held: line number, fact number, codes, text; the header of a table as fact 0.
+            held: what was held back.
 
         Returns:
             SHA-256 of the stored bytes, which is also the file's name.
         """
-        data = "".join(
-            json.dumps({"line_number": line, "fact": fact, "codes": codes, "text": text}, ensure_ascii=False)
-            + "\n"
-            for line, fact, codes, text in held
-        ).encode()
+        data = "".join(json.dumps(one._asdict(), ensure_ascii=False) + "\n" for one in held).encode()
         digest = sha256(data)
         self._storage.put(self.name_of(site_id, digest), data)
         return digest
@@ -63,7 +86,7 @@ class Quarantine:
         """Take away what writers that died have left half-written."""
         self._storage.remove_unfinished()
 
-    def lines(self, site_id: str, digest: str) -> list[tuple[int, int, list[str], str]]:
+    def lines(self, site_id: str, digest: str) -> list[Held]:
         """What `keep` stored.
 
         Raises:
@@ -74,8 +97,7 @@ class Quarantine:
         if sha256(data) != digest:
             name = self.name_of(site_id, digest)
             raise LogDamagedError(f"quarantine/{name} has other bytes than were written")
-        told = [json.loads(line) for line in data.splitlines()]
-        return [(one["line_number"], one["fact"], one["codes"], one["text"]) for one in told]
+        return [Held(**json.loads(line)) for line in data.splitlines()]
 
     def name_of(self, site_id: str, digest: str) -> str:
         """Name of sealed lines in the quarantine."""

@@ -216,6 +216,6 @@ def _check_sealed(commit: Commit, layout: Layout, quarantine: Quarantine, storag
         raise LogDamagedError(f"{where}: quarantine/{name} has other bytes than were written")
     if digest != commit.quarantine_sha256:
         lines = quarantine.lines(site_id, digest)
-        told = sorted(quarantine.line_hash(text) for _, fact, _, text in lines if fact)
+        told = sorted(quarantine.line_hash(one.text) for one in lines if one.fact)
         if told != line_hashes(storage, layout, site_id, commit.seq):
             raise LogDamagedError(f"{where}: quarantine/{name} holds other lines than were held back")

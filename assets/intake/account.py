@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from dyadlog.assets.event_log import segment
+from dyadlog.assets.event_log.quarantine import Held, client_of
 from dyadlog.assets.event_log.records import Receipt
 from dyadlog.assets.intake.columns import Problem
 from dyadlog.assets.intake.facts import Facts
@@ -17,8 +18,6 @@ from dyadlog.schemas.codes import codes
 
 # Columns that are filled when all of the file is known.
 _LATER = ("line_hash", "same_as", "salt", "part")
-
-Held = tuple[int, int, list[str], str]
 
 
 def none() -> pl.DataFrame:
@@ -96,10 +95,25 @@ def _mark(
         row: sorted({f"{code}@{where}" for _, code, where in problems}) for row, problems in by_row.items()
     }
     held_rows = np.flatnonzero(np.isin(numbers, list(refused_lines))).tolist()
-    facts_of_line = frame["fact_number"]
+    clients = [client_of(said) for said in frame["client_id"][held_rows].to_list()]
+    # A fact of a row that does not say whose it is goes with the others of the row.
+    of_line = {int(numbers[row]): client for row, client in zip(held_rows, clients, strict=True) if client}
+    rows = zip(
+        held_rows,
+        frame["fact_number"][held_rows].to_list(),
+        facts.text[held_rows].to_list(),
+        clients,
+        strict=True,
+    )
     held.extend(
-        (int(numbers[row]), int(facts_of_line[row]), noted.get(row, []), text.rstrip("\r\n"))
-        for row, text in zip(held_rows, facts.text[held_rows].to_list(), strict=True)
+        Held(
+            int(numbers[row]),
+            fact,
+            noted.get(row, []),
+            text.rstrip("\r\n"),
+            client or of_line.get(int(numbers[row])),
+        )
+        for row, fact, text, client in rows
     )
     marks = pl.DataFrame(
         {"row": list(noted), "noted": list(noted.values())},

@@ -20,7 +20,7 @@ def leave_out(reading: Reading, blocked: Blocked) -> Reading:
     """A file as if the lines of erased persons had been held back, without their text."""
     facts = reading.facts.with_row_index("row")
     clients = blocked.clients(facts["client_id"].drop_nulls().unique().to_list())
-    refused = {(line, fact) for line, fact, _, text in reading.held if fact and blocked.holds(text)}
+    refused = {one[:2] for one in reading.held if one.fact and blocked.holds(one)}
     lines = pl.DataFrame(
         list(refused), {"line_number": pl.Int64, "fact_number": pl.Int32}, orient="row"
     ).join(facts.filter(pl.col("status") == "held_back"), on=["line_number", "fact_number"])
@@ -37,11 +37,11 @@ def leave_out(reading: Reading, blocked: Blocked) -> Reading:
         pl.when(is_theirs).then(pl.lit([f"{CODE}@client_id"])).otherwise("codes").alias("codes"),
         *(pl.when(~is_theirs).then(pl.col(name)).alias(name) for name in emptied),
     ).drop("row")
-    held = [one for one in reading.held if (one[0], one[1]) not in refused]
+    held = [one for one in reading.held if one[:2] not in refused]
     return replace(
         reading,
         facts=facts.select(list(segment.SCHEMA)),
-        held=held if any(fact for _, fact, _, _ in held) else [],
+        held=held if any(one.fact for one in held) else [],
         receipt=replace(
             told,
             accepted=told.accepted - newly,

@@ -16,7 +16,7 @@ from dyadlog.assets.event_log.quarantine import Quarantine
 from dyadlog.assets.event_log.records import Commit, Receipt
 from dyadlog.assets.event_log.standing import releases
 from dyadlog.assets.intake.account import none
-from dyadlog.assets.intake.blocked import leave_out
+from dyadlog.assets.intake.blocked import CODE, leave_out
 from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.files import Landed, Reader
 from dyadlog.assets.intake.known import known_as
@@ -99,15 +99,20 @@ def deliver(
 
 
 def _again(first: Commit, landed: Landed, earlier: Sequence[Commit]) -> Receipt:
-    """Receipt of a delivery whose bytes are known: what was accepted or released since is a duplicate now."""
-    told = first.receipt
-    released = sum(c.receipt.lines for c in releases(earlier, first.seq))
+    """Receipt of a delivery whose bytes are known: what was accepted or released since is a duplicate now, unless it was erased."""
+    told, later = first.receipt, releases(earlier, first.seq)
+    released = sum(c.receipt.lines for c in later)
+    commits = {first.seq, *(c.seq for c in later)}
+    less = [one for c in earlier if c.change for one in c.change.less if one.commit in commits]
+    gone, let_in = sum(one.lines for one in less), sum(one.accepted + one.duplicate for one in less)
     return replace(
         told,
         file_name=landed.name,
         accepted=0,
-        duplicate=told.accepted + told.duplicate + released,
-        held_back=told.held_back - released,
+        duplicate=told.accepted + told.duplicate + released - let_in,
+        held_back=told.held_back - released + let_in,
+        codes=told.codes | ({CODE: gone} if gone else {}),
+        fields=told.fields | ({f"{CODE}@client_id": gone} if gone else {}),
     )
 
 
@@ -117,9 +122,9 @@ def _hashed(reading: Reading, quarantine: Quarantine) -> pl.DataFrame:
         return reading.facts
     hashes = pl.DataFrame(
         {
-            "line_number": [line for line, _, _, _ in reading.held],
-            "fact_number": [fact for _, fact, _, _ in reading.held],
-            "line_hash": [quarantine.line_hash(text) for _, _, _, text in reading.held],
+            "line_number": [one.line_number for one in reading.held],
+            "fact_number": [one.fact for one in reading.held],
+            "line_hash": [quarantine.line_hash(one.text) for one in reading.held],
         },
         schema={"line_number": pl.Int64, "fact_number": pl.Int32, "line_hash": pl.Binary},
     )

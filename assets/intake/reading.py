@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from dyadlog.assets.event_log.quarantine import Held
 from dyadlog.assets.event_log.records import Receipt
-from dyadlog.assets.intake.account import Held, Tally, none, take
+from dyadlog.assets.intake.account import Tally, none, take
 from dyadlog.assets.intake.facts import FactReader, Facts, numbered
 from dyadlog.assets.intake.files import FileRefusedError, Landed, Reader, kind_of
 from dyadlog.assets.intake.lines import Lines, cut
@@ -256,7 +257,7 @@ class _File:
         if self._table:
             self._tally.file_codes += self._table.remarks
             if self._held:
-                self._held.insert(0, (0, 0, [], self._table.header))
+                self._held.insert(0, Held(0, 0, [], self._table.header))
         receipt = self._tally.receipt(self._landed, self.reader)
         facts = pl.concat(self._parts) if self._parts else none()
         return Reading(receipt, refused=False, facts=facts, held=self._held)

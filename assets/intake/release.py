@@ -15,11 +15,11 @@ import pyarrow as pa
 from dyadlog.assets.event_log import segment
 from dyadlog.assets.event_log.blocked import BlockList
 from dyadlog.assets.event_log.log import EventLog, RacedError
-from dyadlog.assets.event_log.quarantine import Quarantine
+from dyadlog.assets.event_log.quarantine import Held, Quarantine
 from dyadlog.assets.event_log.records import Act, Commit, Receipt
 from dyadlog.assets.event_log.rows import places
 from dyadlog.assets.event_log.standing import releases, standing, voided
-from dyadlog.assets.intake.account import Held, Tally, none, take
+from dyadlog.assets.intake.account import Tally, none, take
 from dyadlog.assets.intake.duplicates import mark_duplicates
 from dyadlog.assets.intake.files import FileRefusedError, kind_of
 from dyadlog.assets.intake.lines import Lines
@@ -111,8 +111,8 @@ def _release(
         sealed = quarantine.lines(told.site_id, digest)
         earlier = log.of_site(told.site_id)
         done = _released(log, releases(earlier, delivery.seq))
-        held = [one for one in sealed if one[0] not in done]
-        waiting = len({number for number, fact, _, _ in held if fact})
+        held = [one for one in sealed if one.line_number not in done]
+        waiting = len({one.line_number for one in held if one.fact})
         log.settle()
         if not waiting or delivery.seq in voided(earlier):
             return None
@@ -196,8 +196,8 @@ def _event_lines(held: list[Held]) -> Iterator[Block]:
         part = held[start : start + _AT_ONCE]
         table = pa.table(
             {
-                "line_number": pa.array([number for number, _, _, _ in part], pa.int64()),
-                "text": pa.array([text for _, _, _, text in part], pa.string()),
+                "line_number": pa.array([one.line_number for one in part], pa.int64()),
+                "text": pa.array([one.text for one in part], pa.string()),
             }
         )
         # The strict reader sees them all: where the brackets stand was not kept.
@@ -207,7 +207,7 @@ def _event_lines(held: list[Held]) -> Iterator[Block]:
 def _table_lines(study: Study, delivery: Commit, held: list[Held]) -> Iterator[Block]:
     """The rows are read by the mapping of today, under the header of their table."""
     told = delivery.receipt
-    texts = {number: text for number, _, _, text in held}
+    texts = {one.line_number: one.text for one in held}
     numbers = sorted(texts)  # the header comes first
     table = TableReader(mapping_of(study, told.site_id, told.file_name))
     for made in table.read(iter(["".join(f"{texts[number]}\n" for number in numbers).encode()])):
@@ -226,9 +226,9 @@ def _remarks(facts: pl.DataFrame) -> Remarks:
 def _said(held: list[Held], lines: set[int]) -> Remarks:
     """What was said of some lines when they were held back."""
     found: Remarks = {}
-    for number, _, codes, _ in held:
-        if number in lines:
-            found.setdefault(number, set()).update(codes)
+    for one in held:
+        if one.line_number in lines:
+            found.setdefault(one.line_number, set()).update(one.codes)
     return found
 
 

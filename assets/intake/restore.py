@@ -19,10 +19,12 @@ class Copy:
     Args:
         commits: commits in the copy, from the first on.
         newer: commits that the study has beyond these; to be delivered or copied again.
+        erasures: those of them that erased somebody whom the copy still holds.
     """
 
     commits: int
     newer: int
+    erasures: list[int]
 
 
 def check_copy(study: Study, copy: Study, log: EventLog) -> Copy:
@@ -48,4 +50,5 @@ def check_copy(study: Study, copy: Study, log: EventLog) -> Copy:
     last, head = copied.head(), log.head()
     if last.seq > head.seq or log.digest_of(last.seq) != last.sha256:
         raise LogDamagedError(f"commit {last.seq} of the copy is not in the log of {study.folder}")
-    return Copy(last.seq, head.seq - last.seq)
+    erasures = [c.seq for c in log.commits()[last.seq :] if c.kind == "erasure"]
+    return Copy(last.seq, head.seq - last.seq, erasures)

@@ -1,7 +1,7 @@
 """Can what went into a simulated study be found again in its marts?
 
 Each figure is estimated twice, by the same formula: from the true values, and from the marts, with everything in
-between: answers, deliveries, faults, scoring.
+between: answers, deliveries, faults, scoring. Where a parameter of the model is the figure itself, it stands beside them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import yaml
 
 from dyadlog.assets.simulation.truth import truth_table
 
@@ -34,6 +35,7 @@ class Recovered:
         found: estimate from the marts.
         se: standard error of `found`.
         n: sessions, therapists or ratings behind it.
+        parameter: what the model was given, where the figure estimates it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Recovered:
     found: float
     se: float
     n: int
+    parameter: float | None = None
 
     @property
     def off(self) -> float:
@@ -91,7 +94,7 @@ def _held(duck: duckdb.DuckDBPyConnection, folder: Path) -> pl.DataFrame:
     held = duck.sql(
         """
         select s.site_id, s.client_id, s.session_number, s.therapist_id, s.attended_seq, a.item_mean,
-          coalesce(d.unilateral, false) and s.session_number = d.last_held_session as left_then
+          s.session_number = d.last_held_session as is_last, coalesce(d.unilateral, false) as left_early_told
         from marts.session as s
         left join marts.dropout as d using (site_id, client_id, episode_id)
         left join marts.alliance_session as a
@@ -101,7 +104,7 @@ def _held(duck: duckdb.DuckDBPyConnection, folder: Path) -> pl.DataFrame:
         order by s.site_id, s.client_id, s.session_number
         """
     ).pl()
-    session = truth_table(folder, "session").select(*KEY, "alliance", "attended_number")
+    session = truth_table(folder, "session").select(*KEY, "alliance", "attended_number", "in_rupture")
     client = truth_table(folder, "client").select("site_id", "client_id", "left_early", "sessions_held")
     return held.join(session, on=KEY, maintain_order="left").join(
         client, on=["site_id", "client_id"], maintain_order="left"
@@ -109,10 +112,11 @@ def _held(duck: duckdb.DuckDBPyConnection, folder: Path) -> pl.DataFrame:
 
 
 def _early_alliance(duck: duckdb.DuckDBPyConnection, folder: Path) -> Recovered:
-    """Log odds of leaving after a session per latent SD of the alliance in the first two.
+    """Fall of the log odds of leaving after a session per latent SD of the alliance in the first two.
 
-    Ratings are brought to the latent scale by regression calibration (Carroll et al. 2006, chapter 4): on the mean of
-    the true values at the same ratings.
+    As in the model beside an open rupture, which is known from the truth; the last session of a completed treatment bears
+    no risk. Ratings are brought to the latent scale by regression calibration (Carroll et al. 2006, chapter 4): on the
+    mean of the true values at the same ratings.
     """
     first = pl.col("attended_number") <= _FIRST
     risk = (
@@ -120,9 +124,8 @@ def _early_alliance(duck: duckdb.DuckDBPyConnection, folder: Path) -> Recovered:
         .with_columns(
             pl.col("alliance").filter(first).mean().over("client_id").alias("early"),
             pl.col("item_mean").filter(first).mean().over("client_id").alias("rated"),
-            (pl.col("left_early") & (pl.col("attended_number") == pl.col("sessions_held"))).alias(
-                "left_truly"
-            ),
+            (pl.col("attended_number") == pl.col("sessions_held")).alias("is_truly_last"),
+            pl.col("is_last").fill_null(value=False),
         )
         .filter(pl.col("attended_number") >= _FIRST)
         .drop_nulls(["early", "rated"])
@@ -130,19 +133,27 @@ def _early_alliance(duck: duckdb.DuckDBPyConnection, folder: Path) -> Recovered:
     person = risk.unique("client_id", maintain_order=True)
     early, rated = person["early"].to_numpy(), person["rated"].to_numpy()
     slope = float(np.cov(early, rated)[0, 1] / rated.var(ddof=1))
-    site = risk["site_id"].to_dummies().to_numpy().astype(float)
 
-    def fall(predictor: Array, left: str) -> tuple[float, float]:
-        design = np.column_stack([predictor, site])
-        some = np.bincount(np.argmax(site, axis=1), risk[left].to_numpy()) > 0
-        kept = some[np.argmax(site, axis=1)]  # where nobody left nothing is learnt
-        columns = np.concatenate([[True], some])
-        found, se = logistic(design[kept][:, columns], risk[left].to_numpy()[kept].astype(float))
-        return -float(found[0]), float(se[0])
+    def fall(predictor: str, unit: float, last: str, left: str) -> tuple[float, float, int]:
+        at_risk = risk.filter(pl.col(left) | ~pl.col(last)).with_columns(
+            (pl.col(left) & pl.col(last)).alias("leaves")
+        )
+        # where nobody left nothing is learnt
+        at_risk = at_risk.filter(pl.col("leaves").any().over("site_id"))
+        site = at_risk["site_id"].to_dummies().to_numpy().astype(float)
+        known = at_risk.select(pl.col(predictor) * unit, pl.col("in_rupture").cast(pl.Float64)).to_numpy()
+        found, se = logistic(np.column_stack([known, site]), at_risk["leaves"].to_numpy().astype(float))
+        return -float(found[0]), float(se[0]), len(at_risk)
 
-    true, _ = fall(risk["early"].to_numpy(), "left_truly")
-    found, se = fall(risk["rated"].to_numpy() * slope, "left_then")
-    return Recovered("early alliance and leaving (log odds per latent SD)", true, found, se, len(risk))
+    true, _, _ = fall("early", 1.0, "is_truly_last", "left_early")
+    found, se, n = fall("rated", slope, "is_last", "left_early_told")
+    name = "early alliance and leaving (log odds per latent SD)"
+    return Recovered(name, true, found, se, n, _parameter(folder, "dropout.of_early_alliance"))
+
+
+def _parameter(folder: Path, name: str) -> float:
+    made = yaml.safe_load((folder / "truth" / "parameters.yaml").read_text("utf-8"))
+    return float(made["parameters"][name])
 
 
 def _therapists(duck: duckdb.DuckDBPyConnection, folder: Path) -> Recovered:

@@ -83,6 +83,11 @@ class Score:
     lines: int
     unaccounted: int
 
+    @property
+    def refused_sound(self) -> int:
+        """Lines and files with a remark in which nothing was planted."""
+        return len(self.unexplained.filter(pl.col("file_name").is_not_null()))
+
 
 def run_nights(
     folder: Path, told: Callable[[int, int], None] = lambda _night, _of: None
@@ -267,6 +272,12 @@ where seen.code not in ('accepted', 'duplicate')
     select 1 from key_table as key
     where key.fault = 'missing_session' and seen.code = 'FACT_PENDING_SESSION' and key.site_id = seen.site_id
       and key.client_id = seen.client_id and key.session_number = seen.session_number
+  )
+  and not exists (
+    -- who sees markers everywhere agrees with nobody; a subject of the drift begins with the coder
+    select 1 from key_table as key
+    where key.fault = 'coder_drift' and seen.code = 'CODER_DISAGREES' and key.site_id = seen.site_id
+      and list_contains(string_split(seen.subject, ' '), split_part(key.subject, ' ', 1))
   )
 """
 

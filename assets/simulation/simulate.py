@@ -96,7 +96,9 @@ def simulate(
         told(site)
     _write_parameters(folder, p, plan)
     figures = tally.figures()
-    (folder / "calibration.md").write_text(as_markdown(figures, p.targets), "utf-8")
+    (folder / "calibration.md").write_text(
+        as_markdown(figures, p.targets_of(plan.sites, plan.clients)), "utf-8"
+    )
     return figures
 
 

@@ -87,7 +87,7 @@ def truth_table(folder: Path, table: str) -> pl.DataFrame:
     files = sorted((folder / "truth" / table).glob("*.parquet"))
     if not files:
         raise UserError(
-            f"{folder}: no truth/{table}; make the study with `dyadlog simulate {folder} --faults realistic`"
+            f"{folder}: no truth/{table}; make another study with `dyadlog simulate NEW --faults realistic`"
         )
     return pl.read_parquet(files)
 

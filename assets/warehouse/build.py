@@ -188,7 +188,8 @@ class Building:
     def write(self, target: Path) -> Build:
         """Write the checked tables into a file; nobody sees it before it is shown."""
         build = Build(self._head, target, digest(self._contents, "marts"), digest(self._contents, "quality"))
-        write_file(self._duck, self._study, build, self._contents)
+        erasures = (c.seq for c in self._log.commits()[: self._head.seq] if c.kind == "erasure")
+        write_file(self._duck, self._study, build, self._contents, erased_at=max(erasures, default=0))
         return build
 
     def keep_only_this(self) -> None:

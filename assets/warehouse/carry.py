@@ -56,11 +56,11 @@ def _told(study: Study) -> Path:
     return study.folder / "state" / "published.json"
 
 
-def carry(study: Study, target: Path) -> Last | None:
-    """Copy the last published file to a place, if it is what was published and not too full of gaps."""
+def carry(study: Study, target: Path, oldest: int) -> Last | None:
+    """Copy the last published file to a place, if it is what was published, not too full of gaps, and of this commit or later."""
     try:
         last = Last(**json.loads(_told(study).read_bytes()))
-        if last.made_with != _versions():
+        if last.made_with != _versions() or int(last.name.split("-")[0]) < oldest:
             return None
         shutil.copyfile(marts_folder(study) / last.name, target)
         size = target.stat().st_size

@@ -45,7 +45,12 @@ class Build:
 
 
 def write_file(
-    duck: duckdb.DuckDBPyConnection, study: Study, build: Build, found: Mapping[str, Contents]
+    duck: duckdb.DuckDBPyConnection,
+    study: Study,
+    build: Build,
+    found: Mapping[str, Contents],
+    *,
+    erased_at: int = 0,
 ) -> None:
     """Copy the checked tables into a file, and put it where it belongs.
 
@@ -56,13 +61,14 @@ def write_file(
         study: the study.
         build: what is written, and where.
         found: digest of each site's rows by table.
+        erased_at: commit of the last erasure; a file of before it holds, where rows were deleted, what must be gone.
     """
     build.path.parent.mkdir(exist_ok=True)
     ((work,),) = duck.execute(
         "select path from duckdb_databases() where database_name = current_database()"
     ).fetchall()
     fresh = Path(work).parent / "fresh.duckdb"
-    last = carry(study, fresh)
+    last = carry(study, fresh, erased_at)
     duck.execute("set preserve_insertion_order=true")
     duck.execute(f"attach '{fresh}' as fresh (storage_version '{STORAGE_VERSION}')")
     for schema in (*PUBLISHED, "meta"):

@@ -15,7 +15,7 @@ from dyadlog.assets.simulation.recovery import logistic, therapist_icc
 from dyadlog.assets.simulation.score import Score, run_nights, score
 from dyadlog.assets.simulation.simulate import Plan, simulate
 from dyadlog.assets.simulation.truth import truth_table
-from dyadlog.orchestration.score import MOST_OFF, good
+from dyadlog.orchestration.score import MOST_OFF, score_study, shortfalls
 from dyadlog.schemas.errors import UserError
 from dyadlog.schemas.faults import faults
 from dyadlog.schemas.simulation import Parameters
@@ -83,6 +83,7 @@ def test_misses_and_false_alarms_are_told(study: Path, scored: Score, tmp_path: 
     for table in sorted(p.name for p in (study / "truth").iterdir() if p.is_dir()):
         (folder / "truth" / table).mkdir(parents=True)
         truth_table(study, table).write_parquet(folder / "truth" / table / "all.parquet")
+    (folder / "truth/parameters.yaml").symlink_to(study / "truth/parameters.yaml")
     key = truth_table(study, "fault")
     last = key.filter(fault="out_of_range").tail(1)
     moved = key.with_columns(
@@ -95,7 +96,7 @@ def test_misses_and_false_alarms_are_told(study: Path, scored: Score, tmp_path: 
     again = score(folder, *run_nights(study))
     assert len(again.missed) == len(scored.missed) + 1
     assert "ANSWER_OUT_OF_RANGE" in again.unexplained["code"].to_list()
-    assert not good(again)
+    assert len(shortfalls(again)) == 2  # a conformance fault that was not found, a line refused without one
 
 
 def test_the_same_seed_gives_the_same_faults(tmp_path: Path) -> None:
@@ -131,6 +132,21 @@ def test_an_unknown_level_is_a_mistake_of_the_person() -> None:
 def test_a_study_without_faults_cannot_be_scored(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="dyadlog simulate"):
         run_nights(tmp_path)
+    simulate(tmp_path, Parameters(), Plan(seed=1, sites=1, clients=3, nights=1))
+    with pytest.raises(UserError, match="no truth/fault; make another study with `dyadlog simulate NEW"):
+        score_study(tmp_path)
+    assert not (tmp_path / "scored").exists()
+
+
+@pytest.mark.long
+def test_thirty_nights_of_realistic_faults(tmp_path: Path) -> None:
+    """What issue 3 holds the checks to, at the size of its own command."""
+    simulate(tmp_path, Parameters(), Plan(seed=7, sites=8, clients=400, nights=30, faults="realistic"))
+    found = score(tmp_path, *run_nights(tmp_path))
+    assert shortfalls(found) == []
+    assert [one.fault for one in found.recall if not one.planted] == []
+    assert [one for one in found.recall if one.found < one.planted and one.kind == "conformance"] == []
+    assert found.alarmed_sessions < 0.01 * found.clean_sessions
 
 
 def test_nights_follow_each_other_by_a_day() -> None:

@@ -26,7 +26,10 @@ def test_a_typical_study_gives_back_what_went_in(seed: int, tmp_path: Path) -> N
         found = recover(duck, tmp_path)
     for one in found:
         print(
-            f"seed {seed}: {one.name}: true {one.true:.3f}, found {one.found:.3f}, SE {one.se:.3f}, off {one.off:.2f}"
+            f"seed {seed}: {one.name}: model {one.parameter}, true {one.true:.3f}, found {one.found:.3f}, "
+            f"SE {one.se:.3f}, off {one.off:.2f}"
         )
-    assert len(found) == 4
+    assert len(found) == 6
     assert [one for one in found if one.off > MOST_OFF] == []
+    given = [(one.parameter, one.found, one.se) for one in found if one.parameter is not None]
+    assert [abs(value - parameter) <= MOST_OFF * se for parameter, value, se in given] == [True]
