@@ -93,6 +93,12 @@ class SimulatedDisk:
         self._change(path, None)
         self.after("unlink", path)
 
+    def replace(self, path: str, new: str) -> None:
+        """Give a file another name, in the place of whatever had it."""
+        self._change(new, self._number(path))
+        self._change(path, None)
+        self.after("replace", new)
+
     def make_folder(self, path: str, mode: int) -> None:
         if path not in self.now:
             self.now[path], self.safe[path] = {}, {}
@@ -141,6 +147,23 @@ class SimulatedDisk:
                 for path, choices in folders
             ]
             yield from product(*parts)  # type: ignore[misc]
+
+    def some_survivors(self, dice: random.Random, count: int) -> Iterator[Image]:
+        """Some of them, for disks with so many files that all would be too many: nothing was kept, all was, and by chance."""
+        folders = {path: list(self._entries(path, dice)) for path in self.now}
+        for nth in range(count):
+            keep = [lambda of: of[0], lambda of: of[-1], dice.choice][min(nth, 2)]
+            left = {number: keep(_left_of(self.bytes[number])[::-1]) for number in sorted(self.unsynced)}
+            yield tuple(
+                (
+                    path,
+                    tuple(
+                        (name, FOLDER if n == FOLDER else left.get(n, self.bytes[n]))
+                        for name, n in sorted(keep(folders[path]).items())
+                    ),
+                )
+                for path in self.now
+            )
 
     def _entries(self, path: str, dice: random.Random) -> Iterator[Entries]:
         pending = self.pending.get(path, [])
