@@ -270,3 +270,13 @@ def test_modules_stay_small() -> None:
     ]
     long = {p.name: n for p in ours if (n := len(p.read_text().splitlines())) > 400}
     assert long == {}
+
+
+def test_every_promise_of_the_readme_names_a_test_that_is_there() -> None:
+    table = (ROOT / "README.md").read_text("utf-8").split("| promise | test |")[1].split("\n\n")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| ") and "---" not in row]
+    named = [re.findall(r"`((?:tests/)?[a-z_/]+(?:\.py|/))`", row.rsplit(" | ", 1)[1]) for row in rows]
+    assert len(rows) > 30
+    assert all(named), [row for row, tests in zip(rows, named, strict=True) if not tests]
+    files = {name if name.startswith("tests/") else f"tests/{name}" for tests in named for name in tests}
+    assert {name for name in files if not (ROOT / name).exists()} == set()
