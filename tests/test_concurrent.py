@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 
+from dyadlog.assets.intake.receive import at_work, merge_segments, open_log, receive
 from dyadlog.assets.warehouse.build import Step
 from dyadlog.orchestration.night import is_up_to_date, night
 from dyadlog.orchestration.watch import Watcher
+from dyadlog.schemas.study import read_study
 from tests.conftest import Lab, client, phq, session
+from tests.test_erasure import GONE, holding, take_out
 from tests.test_verify import prove
 
 
@@ -33,6 +38,57 @@ def test_nights_at_the_same_time(lab: Lab, nights: int) -> None:
         "select site_id, sum(accepted), sum(duplicate), sum(held_back) from quality.receipt group by all order by all"
     ) == [("site-a", 9, 3, 4), ("site-b", 9, 3, 4)]
     assert is_up_to_date(lab.study)
+
+
+def _receive(folder: Path, site: str) -> None:
+    study = read_study(folder)
+    list(receive(study, open_log(study), sites={site}))
+
+
+def _tidy(folder: Path, _: str) -> None:
+    """Merge what is small and erase a person, while others deliver."""
+    lab = Lab(folder)
+    for _ in range(2):
+        log = open_log(lab.study)
+        with at_work(lab.study, log):
+            merge_segments(lab.study, log, "site-a", 2)
+    take_out(lab)
+
+
+@pytest.mark.parametrize("tidying", [False, True])
+def test_deliveries_of_different_sites_at_the_same_time(lab: Lab, tidying: bool) -> None:
+    """Each site in a process of its own; beside them one that merges and erases."""
+    for number in range(2):
+        lab.drop("site-a", f"first-{number}.ndjson", [client(GONE), session(number + 1, GONE)])
+    before = len(lab.receive())
+    sites = ("site-a", "site-b", "site-c")
+    for site in sites:
+        for number in range(1, 9):
+            events = [client(), session(number), session(number, GONE), {"event_id": f"bad-{number}"}]
+            lab.drop(site, f"{number}.ndjson", events)
+    work = [(_receive, site) for site in sites] + [(_tidy, "")] * tidying
+    running = [get_context("spawn").Process(target=what, args=(lab.folder, site)) for what, site in work]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join()
+    assert [one.exitcode for one in running] == [0] * len(running)
+    assert lab.receive() == []
+    kinds = [commit.kind for commit in open_log(lab.study).commits()]
+    assert kinds.count("delivery") == before + 24
+    assert prove(lab) == len(kinds)
+    lab.build()
+    account = (
+        "select site_id, sum(accepted), sum(duplicate), sum(held_back), sum(lines) from quality.receipt "
+    )
+    found = lab.rows(account + "where not starts_with(file_name, 'first') group by all order by all")
+    others = [(site, 17, 7, 8, 32) for site in sites[1:]]
+    if tidying:
+        take_out(lab)  # what came after the erasure lies in landing/
+        assert holding(lab.folder, [f"{GONE}"]) == {
+            f"landing/{site}/{number}.ndjson" for site in sites[1:] for number in range(1, 9)
+        } | {name for name in holding(lab.folder, [GONE]) if "/site-a/" not in name and "landing" not in name}
+    assert found[1:] == others
 
 
 class Interfering(Watcher):

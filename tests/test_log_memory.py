@@ -17,11 +17,12 @@ from dyadlog.assets.event_log.keys import KeyIndex
 from dyadlog.assets.event_log.log import EventLog
 from dyadlog.assets.event_log.records import Segment
 from dyadlog.assets.event_log.storage import LocalStorage, Scratch
-from dyadlog.assets.intake.receive import open_log
+from dyadlog.assets.intake.receive import at_work, merge_segments, open_log
 from dyadlog.orchestration.night import night
 from dyadlog.orchestration.watch import Watcher
 from dyadlog.schemas.errors import LogDamagedError
 from tests.conftest import LONG, Lab, client, phq, session
+from tests.test_erasure import prove, take_out
 from tests.test_log import NOW, append
 
 DAMAGES = 5_000 if LONG else 200
@@ -225,3 +226,30 @@ def test_deliveries_are_judged_alike_with_and_without_memory(lab: Lab, tmp_path:
         assert receipts[0] == receipts[1]
         shutil.rmtree(other.folder / "state")  # the other one forgets everything after each night
     assert sum(c.receipt.duplicate for c in open_log(lab.study).commits()) > 5
+
+
+@pytest.mark.parametrize("kind", ["compaction", "erasure"])
+def test_a_change_that_its_writer_did_not_live_to_remember_is_read(lab: Lab, kind: str) -> None:
+    """What replaces segments rests on commits that are remembered only."""
+    for number in range(1, 4):
+        lab.drop("site-a", f"{number}.ndjson", [client(), client("gone"), session(number)])
+        lab.receive()
+    assert len(open_log(lab.study).commits()) == 3
+    memory = lab.folder / "state" / "log"
+    before = {path: path.read_bytes() for path in memory.rglob("*") if path.is_file()}
+    if kind == "erasure":
+        take_out(lab, "gone")
+    else:
+        log = open_log(lab.study)
+        with at_work(lab.study, log):
+            assert merge_segments(lab.study, log, "site-a", 2, clock=lambda: lab.clock)
+    shutil.rmtree(memory, ignore_errors=True)
+    for path, data in before.items():  # as a writer leaves it that dies behind its commit
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    log = open_log(lab.study)
+    assert log.head().seq == 4
+    assert len(log.layout.files("site-a")) == (1 if kind == "compaction" else 3)
+    lab.drop("site-a", "4.ndjson", [session(4)])
+    assert [commit.seq for commit in lab.receive()] == [5]
+    assert prove(lab) == 5

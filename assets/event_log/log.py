@@ -159,7 +159,8 @@ class EventLog:
         self._commits.append(commit)
         self._digests.append(digest)
         self._by_site.setdefault(commit.receipt.site_id, []).append(commit)
-        self._layout.add(commit)
+        if not self._unloaded:  # else it is made when the earlier ones are known, on which it rests
+            self._layout.add(commit)
         self._head, self._newest_at = Head(commit.seq, digest), commit.received_at
 
     def settle(self) -> None:
